@@ -1,0 +1,67 @@
+//! Frames at both ends of packing: the decoder's planar picture and the client's packed target.
+
+/// Packed formats that the engine writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelFormat {
+    /// 8-bit 4:2:0: a luma plane and a plane of interleaved Cb, Cr.
+    Nv12,
+    /// 10-bit 4:2:0 like NV12 with 16-bit little-endian samples, the value in the upper ten bits.
+    P010,
+}
+
+impl PixelFormat {
+    /// Bytes of one sample.
+    pub fn bytes_per_sample(self) -> usize {
+        match self {
+            PixelFormat::Nv12 => 1,
+            PixelFormat::P010 => 2,
+        }
+    }
+}
+
+/// Where the two planes of a packed frame lie in its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLayout {
+    /// The packed format.
+    pub format: PixelFormat,
+    /// Width in luma samples.
+    pub width: u32,
+    /// Height in luma samples.
+    pub height: u32,
+    /// Bytes from one row to the next: luma, chroma.
+    pub pitch: [usize; 2],
+    /// Bytes from the start of the memory: luma, chroma.
+    pub offset: [usize; 2],
+}
+
+/// A frame that pictures are written into. The engine writes it and never reads it back.
+pub trait Target: Send + Sync {
+    /// Format, size and plane positions; constant over the target's life.
+    fn layout(&self) -> FrameLayout;
+
+    /// Calls `write` once with the frame's whole memory, which is at least as long as the layout needs.
+    /// The target brackets the call with whatever its memory asks for (cache maintenance, fences).
+    fn fill(&self, write: &mut dyn FnMut(&mut [u8]));
+}
+
+/// A decoded planar 4:2:0 or 4:0:0 picture, borrowed from a decoder. 10-bit samples are 16-bit
+/// little-endian with the value in the lower bits.
+pub(crate) struct PlanarView<'a> {
+    /// Width in luma samples of what is valid in the planes.
+    pub width: usize,
+    /// Height in luma samples.
+    pub height: usize,
+    /// 8 or 10.
+    pub bit_depth: u8,
+    /// Luma, Cb, Cr: bytes from the first sample of the plane and the row pitch in bytes. Chroma is
+    /// `None` for monochrome pictures.
+    pub luma: (&'a [u8], usize),
+    /// Cb and Cr.
+    pub chroma: Option<[(&'a [u8], usize); 2]>,
+}
+
+/// A decoded picture that owns (a reference to) its samples.
+pub(crate) trait Planar: Send {
+    /// Borrows the samples.
+    fn view(&self) -> PlanarView<'_>;
+}

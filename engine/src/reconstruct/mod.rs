@@ -1,0 +1,25 @@
+//! Controls and slice data → a bitstream that a stateful decoder understands.
+//!
+//! Writers follow the specifications' syntax tables, in their order and with their names.
+
+pub(crate) mod av1;
+pub(crate) mod h264;
+pub(crate) mod vp9;
+
+use daedalus_uapi::Controls;
+
+use crate::Result;
+
+/// What the decoder must do before it gets the packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Forget all references first: the request starts anew where the bitstream alone does not say so.
+    pub reset: bool,
+}
+
+/// Writes the bitstream of one session, request after request.
+pub(crate) trait Writer: Send {
+    /// Appends the bytes of one request to `packet`. On error nothing may be sent to the decoder for it;
+    /// the writer stays usable for the next request.
+    fn write(&mut self, controls: &Controls, data: &[u8], packet: &mut Vec<u8>) -> Result<Step>;
+}

@@ -1,0 +1,17 @@
+//! The values that cross Daedalus's seams: the V4L2 *stateless* controls of H.264, VP9 and AV1 as Rust
+//! types, and [`DecodeRequest`], the one value that every transport carries.
+//!
+//! The control structs mirror `linux/v4l2-controls.h` of Linux 6.12 field by field, because older
+//! distributions (Debian 12 ships 6.1's header) lack the AV1 controls. Each has a size assertion, and
+//! `tests/kernel_layout.rs` compares sizes and offsets with the installed kernel header where that has them.
+//! Field meanings: `Documentation/userspace-api/media/v4l/ext-ctrls-codec-stateless.rst`.
+
+pub mod av1;
+pub mod h264;
+mod request;
+pub mod vp9;
+
+pub use request::{Codec, Controls, DecodeRequest, NO_REFERENCE, Timestamps};
+
+/// `V4L2_CID_CODEC_STATELESS_BASE`.
+pub(crate) const STATELESS_BASE: u32 = 0x00a4_0000 | 0x900;

@@ -1,0 +1,9 @@
+//! `daedalus_drv_video.so`: a VA-API driver that turns each picture into one V4L2 stateless decode request.
+//!
+//! How the pieces meet: libva calls `entry/`, which checks arguments and works on the safe objects of
+//! `object/`. At vaEndPicture a translator in `codec/` turns the picture's buffers into
+//! [`daedalus_uapi::DecodeRequest`]s; `device/` carries them to whatever decodes: the engine in this
+//! process (`embedded`) or, later, a V4L2 stateless device. `memory/` is where surfaces keep their pixels.
+
+pub mod codec;
+pub mod error;
