@@ -6,4 +6,6 @@
 //! process (`embedded`) or, later, a V4L2 stateless device. `memory/` is where surfaces keep their pixels.
 
 pub mod codec;
+pub mod convert;
 pub mod error;
+pub mod present;
