@@ -217,7 +217,7 @@ impl Drop for Packet {
 
 /// libavcodec's words for an error status.
 fn error_text(status: c_int) -> String {
-    let mut text = [0; av::AV_ERROR_MAX_STRING_SIZE as usize];
+    let mut text = [0; 64];
     // SAFETY: the buffer has the given size; the call always terminates the string.
     unsafe { av::av_strerror(status, text.as_mut_ptr(), text.len()) };
     // SAFETY: terminated, see above.
