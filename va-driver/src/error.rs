@@ -80,6 +80,15 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// How loudly to report it: clients probe, so most refusals are worth a line only to whoever looks.
+    pub fn log_level(&self) -> log::Level {
+        match self {
+            Error::Allocation(_) | Error::Decoding(_) => log::Level::Warn,
+            Error::TimedOut | Error::SurfaceBusy => log::Level::Debug,
+            _ => log::Level::Info,
+        }
+    }
+
     /// The VA status that a client sees.
     pub fn status(&self) -> va::VAStatus {
         let status = match self {

@@ -6,4 +6,8 @@
 //! process (`embedded`) or, later, a V4L2 stateless device. `memory/` is where surfaces keep their pixels.
 
 pub mod codec;
+mod device;
+mod entry;
 pub mod error;
+mod memory;
+mod object;
