@@ -3,6 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::process;
 
 /// An Xvfb on a display number that it found free. Stopped when dropped.
@@ -51,8 +54,9 @@ impl Xvfb {
 impl Drop for Xvfb {
     fn drop(&mut self) {
         // SIGTERM, not SIGKILL: it removes its socket and lock file.
-        let pid = nix::unistd::Pid::from_raw(self.server.id().cast_signed());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        if let Ok(pid) = i32::try_from(self.server.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
         let _ = self.server.wait();
     }
 }

@@ -10,6 +10,7 @@ pub mod clips;
 pub mod display;
 pub mod driver;
 pub mod frames;
+pub mod pinpoint;
 pub mod process;
 pub mod refusals;
 pub mod stream;

@@ -182,9 +182,8 @@ mod tests {
 
     #[test]
     fn output_and_ending_are_kept_apart() {
-        let done =
-            run(command("sh").args(["-c", "echo out; echo err >&2; exit 3"]), Duration::MAX)
-                .unwrap();
+        let done = run(command("sh").args(["-c", "echo out; echo err >&2; exit 3"]), Duration::MAX)
+            .unwrap();
         assert_eq!((done.text().as_str(), done.log.as_str()), ("out\n", "err\n"));
         assert_eq!(done.status.code(), Some(3));
     }
