@@ -7,8 +7,9 @@ use daedalus_uapi::Codec;
 
 use super::{Device, DeviceSession, Done, Request};
 use crate::{
+    convert::Format,
     error::{Error, Result},
-    object::surface::{Surface, SurfaceFormat},
+    object::surface::Surface,
 };
 
 /// The engine as a device.
@@ -65,15 +66,17 @@ struct SurfaceTarget(Arc<Surface>);
 impl engine::Target for SurfaceTarget {
     fn layout(&self) -> engine::FrameLayout {
         let surface = &self.0;
+        let [luma, chroma, _] = surface.layout.planes;
         engine::FrameLayout {
-            format: match surface.format {
-                SurfaceFormat::Nv12 => engine::PixelFormat::Nv12,
-                SurfaceFormat::P010 => engine::PixelFormat::P010,
+            // Surfaces are NV12 or P010.
+            format: match surface.layout.format {
+                Format::P010 => engine::PixelFormat::P010,
+                _ => engine::PixelFormat::Nv12,
             },
             width: surface.coded_width,
             height: surface.coded_height,
-            pitch: [surface.pitch; 2],
-            offset: [0, surface.chroma_offset],
+            pitch: [luma.pitch, chroma.pitch],
+            offset: [luma.offset, chroma.offset],
         }
     }
 

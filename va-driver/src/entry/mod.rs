@@ -22,10 +22,7 @@ use std::{
 
 use libva_sys as va;
 
-use crate::{
-    error::Result,
-    object::{Driver, image::IMAGE_FORMATS},
-};
+use crate::{convert::Format, error::Result, object::Driver};
 
 /// Runs an entry point's body on the driver behind `ctx`.
 fn guard(
@@ -171,7 +168,7 @@ pub unsafe extern "C" fn __vaDriverInit_1_0(ctx: va::VADriverContextP) -> va::VA
     ctx.max_profiles = config::PROFILES.len() as i32;
     ctx.max_entrypoints = 1;
     ctx.max_attributes = va::VAConfigAttribTypeMax as i32;
-    ctx.max_image_formats = IMAGE_FORMATS.len() as i32;
+    ctx.max_image_formats = Format::ALL.len() as i32;
     // libva insists on a number above zero; vaQuerySubpictureFormats answers with none.
     ctx.max_subpic_formats = 1;
     ctx.max_display_attributes = 1;

@@ -6,18 +6,17 @@ use libva_sys as va;
 
 use super::{args::Foreign, config::MAX_SIZE, entries};
 use crate::{
+    convert::Format,
     error::{Error, Result},
     object::{
         Driver,
-        surface::{Surface, SurfaceFormat},
+        surface::{Surface, format_of},
     },
 };
 
 /// What the attributes of vaCreateSurfaces2 ask for.
-fn format_from(rt_format: u32, attributes: &[va::VASurfaceAttrib]) -> Result<SurfaceFormat> {
-    let by_rt_format =
-        SurfaceFormat::from_rt_format(rt_format).ok_or(Error::UnsupportedRtFormat(rt_format))?;
-    let mut format = by_rt_format;
+fn format_from(rt_format: u32, attributes: &[va::VASurfaceAttrib]) -> Result<Format> {
+    let mut format = format_of(rt_format).ok_or(Error::UnsupportedRtFormat(rt_format))?;
     for attribute in attributes {
         if attribute.flags & va::VA_SURFACE_ATTRIB_SETTABLE == 0 {
             continue;
@@ -25,16 +24,18 @@ fn format_from(rt_format: u32, attributes: &[va::VASurfaceAttrib]) -> Result<Sur
         match attribute.type_ {
             va::VASurfaceAttribPixelFormat => {
                 let fourcc = integer(attribute)? as u32;
-                format = SurfaceFormat::from_fourcc(fourcc).ok_or_else(|| {
-                    Error::UnsupportedAttribute(format!("pixel format {}", fourcc_name(fourcc)))
-                })?;
-                let depth = match format {
-                    SurfaceFormat::Nv12 => va::VA_RT_FORMAT_YUV420,
-                    SurfaceFormat::P010 => va::VA_RT_FORMAT_YUV420_10,
+                let depth = match Format::from_fourcc(fourcc) {
+                    Some(Format::Nv12) => va::VA_RT_FORMAT_YUV420,
+                    Some(Format::P010) => va::VA_RT_FORMAT_YUV420_10,
+                    _ => {
+                        return Err(Error::UnsupportedAttribute(format!(
+                            "pixel format {}",
+                            fourcc_name(fourcc)
+                        )));
+                    }
                 };
-                if rt_format & depth == 0 {
-                    return Err(Error::UnsupportedRtFormat(rt_format));
-                }
+                format =
+                    format_of(rt_format & depth).ok_or(Error::UnsupportedRtFormat(rt_format))?;
             }
             va::VASurfaceAttribMemoryType => {
                 let memory_type = integer(attribute)? as u32;

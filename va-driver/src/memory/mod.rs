@@ -2,6 +2,7 @@
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc},
+    cmp::Ordering,
     ptr::NonNull,
     sync::{Mutex, PoisonError},
 };
@@ -59,6 +60,21 @@ impl Block {
         let _access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the block is valid for its length, and the lock makes this the driver's only access.
         writer(unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.layout.size()) })
+    }
+}
+
+/// Lends `from` to read and `to` to write. `None` if they are one and the same.
+pub(crate) fn copy_between<R>(
+    from: &Block,
+    to: &Block,
+    copy: impl FnOnce(&[u8], &mut [u8]) -> R,
+) -> Option<R> {
+    // The lower address is locked first, so that two copies in opposite directions cannot block each
+    // other.
+    match from.address().cmp(&to.address()) {
+        Ordering::Equal => None,
+        Ordering::Less => Some(from.read(|from| to.write(|to| copy(from, to)))),
+        Ordering::Greater => Some(to.write(|to| from.read(|from| copy(from, to)))),
     }
 }
 

@@ -9,62 +9,30 @@ use libva_sys as va;
 
 use super::stream::Stream;
 use crate::{
+    convert::{Format, Layout, Plane},
     error::{Error, Result},
     memory::{ALIGNMENT, Block},
 };
 
-/// The packed formats that surfaces have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SurfaceFormat {
-    Nv12,
-    P010,
-}
-
-impl SurfaceFormat {
-    pub fn fourcc(self) -> u32 {
-        match self {
-            SurfaceFormat::Nv12 => va::VA_FOURCC_NV12,
-            SurfaceFormat::P010 => va::VA_FOURCC_P010,
-        }
-    }
-
-    pub fn from_fourcc(fourcc: u32) -> Option<Self> {
-        [SurfaceFormat::Nv12, SurfaceFormat::P010].into_iter().find(|f| f.fourcc() == fourcc)
-    }
-
-    /// The format for `VA_RT_FORMAT_*` bits, the deeper one if several are set.
-    pub fn from_rt_format(rt_format: u32) -> Option<Self> {
-        if rt_format & va::VA_RT_FORMAT_YUV420_10 != 0 {
-            Some(SurfaceFormat::P010)
-        } else if rt_format & va::VA_RT_FORMAT_YUV420 != 0 {
-            Some(SurfaceFormat::Nv12)
-        } else {
-            None
-        }
-    }
-
-    pub fn bytes_per_sample(self) -> usize {
-        match self {
-            SurfaceFormat::Nv12 => 1,
-            SurfaceFormat::P010 => 2,
-        }
+/// The format of surfaces for `VA_RT_FORMAT_*` bits, the deeper one if several are set.
+pub(crate) fn format_of(rt_format: u32) -> Option<Format> {
+    if rt_format & va::VA_RT_FORMAT_YUV420_10 != 0 {
+        Some(Format::P010)
+    } else if rt_format & va::VA_RT_FORMAT_YUV420 != 0 {
+        Some(Format::Nv12)
+    } else {
+        None
     }
 }
 
 /// A surface: one linear frame for life.
 pub(crate) struct Surface {
     pub id: va::VASurfaceID,
-    pub format: SurfaceFormat,
-    /// As asked for, in samples.
-    pub width: u32,
-    pub height: u32,
+    /// NV12 or P010, the size that was asked for, and where the planes lie.
+    pub layout: Layout,
     /// Size of the memory in samples: whole macroblocks, so that decoded pictures fit uncropped.
     pub coded_width: u32,
     pub coded_height: u32,
-    /// Bytes from row to row, of both planes.
-    pub pitch: usize,
-    /// Where the chroma plane starts, in bytes; luma starts at 0.
-    pub chroma_offset: usize,
     pub memory: Arc<Block>,
     state: Mutex<State>,
     changed: Condvar,
@@ -85,21 +53,19 @@ struct State {
 
 impl Surface {
     /// A surface with its memory. Width and height in samples, checked by the caller.
-    pub fn new(format: SurfaceFormat, width: u32, height: u32) -> Result<Surface> {
+    pub fn new(format: Format, width: u32, height: u32) -> Result<Surface> {
         let coded_width = width.next_multiple_of(16);
         let coded_height = height.next_multiple_of(16);
         let pitch = (coded_width as usize * format.bytes_per_sample()).next_multiple_of(ALIGNMENT);
         let chroma_offset = pitch * coded_height as usize;
         let memory = Arc::new(Block::new(chroma_offset + chroma_offset / 2)?);
+        let planes =
+            [Plane { offset: 0, pitch }, Plane { offset: chroma_offset, pitch }, Plane::default()];
         Ok(Surface {
             id: va::VA_INVALID_ID,
-            format,
-            width,
-            height,
+            layout: Layout { format, width, height, planes },
             coded_width,
             coded_height,
-            pitch,
-            chroma_offset,
             memory,
             state: Mutex::new(State {
                 pending: 0,
@@ -171,6 +137,11 @@ impl Surface {
             state.outcome = answer;
         }
         self.changed.notify_all();
+    }
+
+    /// The client put other content in place of the picture.
+    pub fn replaced(&self) {
+        self.state().outcome = Ok(());
     }
 
     /// The stream of the surface's last picture.
