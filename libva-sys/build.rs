@@ -10,23 +10,21 @@ const HEADERS: &str = "\
 #include <va/va_drmcommon.h>
 #include <va/va_dec_vp9.h>
 #include <va/va_dec_av1.h>
-#include <va/va_x11.h>
 ";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let libva = pkg_config::Config::new()
-        .atleast_version("1.14") // 2.14: the first with VADriverVTable's vaMapBuffer2 slot reserved and AV1
+        .atleast_version("1.14") // 2.14: the first whose AV1 structs are final
         .cargo_metadata(false)
         .probe("libva")
         .expect("libva's headers (Debian: libva-dev) are needed to build the driver");
-    let driver_dir = pkg_config::get_variable("libva", "driverdir").unwrap_or_default();
-    println!("cargo:rustc-env=LIBVA_DRIVER_DIR={driver_dir}");
+    let version: Vec<u32> = libva.version.split('.').filter_map(|n| n.parse().ok()).collect();
+    // vaMapBuffer2's slot in the vtable came with VA-API 1.21 (libva 2.21).
+    println!("cargo:map_buffer2={}", u32::from(version >= vec![1, 21]));
 
-    let headers: String =
-        HEADERS.lines().filter(|l| !l.contains("va_x11")).map(|l| format!("{l}\n")).collect();
     let bindings = bindgen::Builder::default()
-        .header_contents("daedalus-libva.h", &headers)
+        .header_contents("daedalus-libva.h", HEADERS)
         .clang_args(libva.include_paths.iter().map(|p| format!("-I{}", p.display())))
         .allowlist_type("_?VA.*")
         .allowlist_var("VA_.*")

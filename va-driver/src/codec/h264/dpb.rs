@@ -1,14 +1,14 @@
 //! The decoded picture buffer: VA names reference pictures by surface, requests by timestamp.
 
 use daedalus_uapi::{
-    NO_REFERENCE,
+    FromZeros, NO_REFERENCE,
     h264::{
         BOTTOM_FIELD_REF, DPB_ENTRY_ACTIVE, DPB_ENTRY_FIELD, DPB_ENTRY_LONG_TERM, DPB_ENTRY_VALID,
         DpbEntry, FRAME_REF, TOP_FIELD_REF,
     },
 };
 use libva_sys as va;
-use zerocopy::FromZeros;
+
 
 use super::super::Pictures;
 

@@ -11,14 +11,14 @@ mod parameter_sets;
 use std::collections::HashMap;
 
 use daedalus_uapi::{
-    Controls, Timestamps,
+    Controls, FromZeros, Timestamps,
     h264::{
         self, DECODE_PARAM_BFRAME, DECODE_PARAM_BOTTOM_FIELD, DECODE_PARAM_FIELD_PIC,
         DECODE_PARAM_IDR_PIC, DECODE_PARAM_PFRAME, DecodeParams, Pps, SliceHeader, SliceType,
     },
 };
 use libva_sys as va;
-use zerocopy::FromZeros;
+
 
 use self::{
     buffers::Buffers,

@@ -1,15 +1,15 @@
 //! Sequence and picture parameter set controls from VA's picture parameters.
 
-use daedalus_uapi::h264::{
+use daedalus_uapi::{FromZeros, h264::{
     PPS_BOTTOM_FIELD_PIC_ORDER_IN_FRAME_PRESENT, PPS_CONSTRAINED_INTRA_PRED,
     PPS_DEBLOCKING_FILTER_CONTROL_PRESENT, PPS_ENTROPY_CODING_MODE, PPS_REDUNDANT_PIC_CNT_PRESENT,
     PPS_SCALING_MATRIX_PRESENT, PPS_TRANSFORM_8X8_MODE, PPS_WEIGHTED_PRED, Pps, SPS_CONSTRAINT_SET0,
     SPS_CONSTRAINT_SET1, SPS_DELTA_PIC_ORDER_ALWAYS_ZERO, SPS_DIRECT_8X8_INFERENCE,
     SPS_FRAME_MBS_ONLY, SPS_GAPS_IN_FRAME_NUM_VALUE_ALLOWED, SPS_MB_ADAPTIVE_FRAME_FIELD,
     ScalingMatrix, Sps,
-};
+}};
 use libva_sys as va;
-use zerocopy::FromZeros;
+
 
 use super::super::PROFILE_H264_HIGH10;
 use crate::error::{Error, Result};

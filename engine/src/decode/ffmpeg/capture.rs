@@ -1,0 +1,175 @@
+//! The callbacks by which the frame buffers of a libavcodec context become ours.
+
+use std::{
+    ffi::c_int,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use daedalus_uapi::Codec;
+use ffmpeg_sys_next as av;
+
+use super::frame::{CodedFrame, CodedPicture, Samples};
+
+/// `AVFrame`s in flight, by the id of the packet that they were allocated for. libavcodec calls back
+/// from the thread that decodes, which need not be the one that sends.
+pub(super) struct Captures {
+    /// Whether libavcodec tells which rows it has decoded. Its VP9 decoder does not: it fails as a whole.
+    tracks_rows: bool,
+    list: Mutex<Vec<Capture>>,
+}
+
+/// The buffer that was allocated last for a packet.
+struct Capture {
+    pts: i64,
+    /// The buffer, or the reason why the picture cannot be delivered.
+    picture: Result<CodedPicture, String>,
+    /// Rows decoded so far: top field's, bottom field's.
+    drawn: [Vec<bool>; 2],
+}
+
+/// What became of a packet.
+pub(super) enum Taken {
+    /// Its picture.
+    Picture {
+        /// The samples.
+        frame: CodedPicture,
+        /// What is known about damage.
+        damage: Option<String>,
+    },
+    /// A picture in a format that is not delivered.
+    Unsupported(String),
+    /// No buffer was allocated.
+    Nothing,
+}
+
+impl Captures {
+    pub(super) fn new(codec: Codec) -> Captures {
+        Captures { tracks_rows: codec == Codec::H264, list: Mutex::new(Vec::new()) }
+    }
+
+    /// Makes `context` report to this object, which must outlive it and not move.
+    pub(super) fn install(&self, context: &mut av::AVCodecContext) {
+        context.opaque = std::ptr::from_ref(self).cast_mut().cast();
+        context.get_buffer2 = Some(get_buffer);
+        if self.tracks_rows {
+            context.draw_horiz_band = Some(draw_band);
+            context.slice_flags =
+                (av::SLICE_FLAG_CODED_ORDER | av::SLICE_FLAG_ALLOW_FIELD) as c_int;
+        }
+    }
+
+    /// The picture of a packet that has been decoded. It is remembered until the next one, because a
+    /// second field sent under the same id decodes into the buffer of the first.
+    pub(super) fn take(&self, pts: i64) -> Taken {
+        let mut list = self.list();
+        list.retain(|capture| capture.pts == pts);
+        match list.last() {
+            None => Taken::Nothing,
+            Some(Capture { picture: Err(what), .. }) => Taken::Unsupported(what.clone()),
+            Some(Capture { picture: Ok(frame), drawn, .. }) => Taken::Picture {
+                frame: frame.clone(),
+                damage: if self.tracks_rows { undrawn(drawn) } else { None },
+            },
+        }
+    }
+
+    /// Forgets all buffers.
+    pub(super) fn clear(&self) {
+        self.list().clear();
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Capture>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers the buffer of a frame. An earlier one under the same id gives way: for a gap in
+    /// frame_num libavcodec allocates the missing frames before the picture itself.
+    fn add(&self, frame: CodedFrame, pts: i64, format: c_int) {
+        let height = frame.height();
+        let picture = match Samples::of(format) {
+            Some(samples) => Ok(CodedPicture { frame: Arc::new(frame), samples }),
+            None => Err(format!("AVPixelFormat {format}")),
+        };
+        let drawn = [vec![false; height.div_ceil(2)], vec![false; height / 2]];
+        let mut list = self.list();
+        list.retain(|capture| capture.pts != pts);
+        list.push(Capture { pts, picture, drawn });
+    }
+
+    fn mark(&self, frame: &av::AVFrame, y: c_int, height: c_int, structure: c_int) {
+        let mut list = self.list();
+        let capture = list.iter_mut().find(|capture| {
+            capture.pts == frame.pts
+                && capture.picture.as_ref().is_ok_and(|picture| picture.frame.shares(frame))
+        });
+        let Some(capture) = capture else { return };
+        let (Ok(first), Ok(count)) = (usize::try_from(y), usize::try_from(height)) else { return };
+        for row in first..first.saturating_add(count).min(2 * capture.drawn[0].len()) {
+            for (parity, rows) in capture.drawn.iter_mut().enumerate() {
+                // A field's band counts frame rows, two per field row; picture structures are 1 (top
+                // field), 2 (bottom field) and 3 (frame).
+                let wanted =
+                    structure & (1 << parity) != 0 && (structure != 3 || row % 2 == parity);
+                if let (true, Some(drawn)) = (wanted, rows.get_mut(row / 2)) {
+                    *drawn = true;
+                }
+            }
+        }
+    }
+}
+
+/// What is missing of a picture: a field of which nothing was decoded is one that was not sent.
+fn undrawn(drawn: &[Vec<bool>; 2]) -> Option<String> {
+    let missing = |rows: &Vec<bool>| rows.iter().filter(|drawn| !**drawn).count();
+    let sent: Vec<_> = drawn.iter().filter(|rows| rows.iter().any(|drawn| *drawn)).collect();
+    if sent.is_empty() {
+        return Some("no macroblock row was decoded".into());
+    }
+    let (missing, total): (usize, usize) =
+        (sent.iter().map(|rows| missing(rows)).sum(), sent.iter().map(|rows| rows.len()).sum());
+    (missing > 0).then(|| format!("{missing} of {total} rows were not decoded"))
+}
+
+/// `AVCodecContext.get_buffer2`: libavcodec's own buffers, of which we keep a reference.
+///
+/// libavcodec calls it with the frame's size set to the coded size and pts to the packet's.
+extern "C" fn get_buffer(
+    context: *mut av::AVCodecContext,
+    frame: *mut av::AVFrame,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: libavcodec passes on its own arguments.
+    let status = unsafe { av::avcodec_default_get_buffer2(context, frame, flags) };
+    if status < 0 {
+        return status;
+    }
+    // SAFETY: the frame now has buffers. `opaque` is the `Captures` that `install` put there, also in
+    // the copies of the context that libavcodec's threads use, and outlives the context.
+    let (captures, fields, kept) = unsafe {
+        (&*(*context).opaque.cast::<Captures>().cast_const(), &*frame, CodedFrame::of(frame))
+    };
+    let Some(kept) = kept else {
+        // SAFETY: a valid frame, which goes back without buffers as libavcodec expects of a failure.
+        unsafe { av::av_frame_unref(frame) };
+        return av::AVERROR(libc::ENOMEM);
+    };
+    captures.add(kept, fields.pts, fields.format);
+    0
+}
+
+/// `AVCodecContext.draw_horiz_band`: rows that are decoded and deblocked. Concealed rows are not drawn.
+extern "C" fn draw_band(
+    context: *mut av::AVCodecContext,
+    frame: *const av::AVFrame,
+    _offset: *mut c_int,
+    y: c_int,
+    structure: c_int,
+    height: c_int,
+) {
+    // SAFETY: as in `get_buffer`; the frame is the one being decoded.
+    let (captures, frame) =
+        unsafe { (&*(*context).opaque.cast::<Captures>().cast_const(), frame.as_ref()) };
+    if let Some(frame) = frame {
+        captures.mark(frame, y, height, structure);
+    }
+}

@@ -1,0 +1,189 @@
+//! Decoding through libavcodec, against what FFmpeg's own software decode shows of the same clips.
+
+use super::*;
+
+const BFRAMES: &[u8] = include_bytes!("../../../tests/data/bframes.h264");
+const HIGH10: &[u8] = include_bytes!("../../../tests/data/high10.h264");
+const ALTREF: &[u8] = include_bytes!("../../../tests/data/altref.ivf");
+const PROFILE2: &[u8] = include_bytes!("../../../tests/data/profile2.ivf");
+
+/// Checksums in decode order (see tests/data/COMMANDS.md).
+const BFRAMES_SUMS: [u32; 5] = [0xae4752e3, 0xb4a917da, 0xa3a137f6, 0xa02e37c1, 0xfc302565];
+const HIGH10_SUMS: [u32; 5] = [0x0fb9da74, 0x384780a1, 0xf16bd6fa, 0xff5ba847, 0x84219b2f];
+const ALTREF_SUMS: [u32; 14] = [
+    0xed5e51ef, 0xa0d01e22, 0x620f3a76, 0x3ed82f73, 0x91be2252, 0xa0d01e22, 0x8b541c17, 0x1ab01554,
+    0x4df823ec, 0x8a122828, 0x6c352d33, 0xde1c2e81, 0x2c972c30, 0x8b541c17,
+];
+const PROFILE2_SUMS: [u32; 3] = [0x79c2398a, 0x1fd12fda, 0x3a7e26f1];
+
+/// Access units of an Annex B stream that has access unit delimiters.
+fn access_units(stream: &[u8]) -> Vec<&[u8]> {
+    let delimiter = [0, 0, 0, 1, 9];
+    let starts = stream.windows(5).enumerate().filter(|(_, w)| *w == delimiter).map(|(at, _)| at);
+    let mut starts: Vec<_> = starts.collect();
+    starts.push(stream.len());
+    starts.windows(2).map(|w| &stream[w[0]..w[1]]).collect()
+}
+
+/// Frames of an IVF file, those inside superframes (VP9 annex B) one by one.
+fn ivf_frames(mut file: &[u8]) -> Vec<&[u8]> {
+    file = &file[32..];
+    let mut frames = Vec::new();
+    while let Some((header, rest)) = file.split_at_checked(12) {
+        let size = u32::from_le_bytes(header[..4].try_into().unwrap()) as usize;
+        let (mut packet, rest) = rest.split_at(size);
+        file = rest;
+        let marker = packet[size - 1];
+        if marker & 0xe0 == 0xc0 {
+            let (count, bytes) = (usize::from(marker & 7) + 1, usize::from(marker >> 3 & 3) + 1);
+            let index = &packet[size - 1 - count * bytes..size - 1];
+            for length in index.chunks(bytes) {
+                let length = length.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+                let (frame, rest) = packet.split_at(length);
+                frames.push(frame);
+                packet = rest;
+            }
+        } else {
+            frames.push(packet);
+        }
+    }
+    frames
+}
+
+/// FFmpeg's framecrc: Adler-32 from 0 over the planes without padding.
+fn checksum(picture: &Decoded) -> u32 {
+    let view = picture.planar.view();
+    let bytes = if view.bit_depth > 8 { 2 } else { 1 };
+    let (mut a, mut b) = (0u32, 0u32);
+    let mut plane = |(samples, pitch): (&[u8], usize), width: usize, height: usize| {
+        assert_eq!(samples.len(), pitch * (height - 1) + width * bytes, "exact plane length");
+        for byte in samples.chunks(pitch).flat_map(|row| &row[..width * bytes]) {
+            a = (a + u32::from(*byte)) % 65521;
+            b = (b + a) % 65521;
+        }
+    };
+    plane(view.luma, view.width, view.height);
+    for chroma in view.chroma.unwrap() {
+        plane(chroma, view.width.div_ceil(2), view.height.div_ceil(2));
+    }
+    b << 16 | a
+}
+
+/// Sends packets with the ids 1000, 2000 ... and returns the answers, one per packet and in order.
+fn decode(codec: Codec, packets: &[&[u8]]) -> Vec<Result<Decoded>> {
+    let mut decoder = FfmpegDecoder::new(codec, 1).unwrap();
+    send_all(&mut decoder, 1000, packets)
+}
+
+fn send_all(decoder: &mut FfmpegDecoder, first: u64, packets: &[&[u8]]) -> Vec<Result<Decoded>> {
+    let mut answers = Vec::new();
+    for (id, packet) in (first..).step_by(1000).zip(packets) {
+        let mut out = Vec::new();
+        decoder.send(id, packet, &mut out);
+        assert_eq!(out.iter().map(|o| o.id).collect::<Vec<_>>(), [id]);
+        answers.extend(out.into_iter().map(|o| o.picture));
+    }
+    answers
+}
+
+/// Checksums of pictures that must all be clean.
+fn sums(answers: Vec<Result<Decoded>>) -> Vec<u32> {
+    let clean = answers.into_iter().map(|answer| {
+        let picture = answer.unwrap();
+        assert_eq!(picture.damage, None);
+        checksum(&picture)
+    });
+    clean.collect()
+}
+
+#[test]
+fn reordered_pictures_answer_the_packet_that_coded_them() {
+    assert_eq!(sums(decode(Codec::H264, &access_units(BFRAMES))), BFRAMES_SUMS);
+}
+
+#[test]
+fn ten_bit_h264_is_exact() {
+    assert_eq!(sums(decode(Codec::H264, &access_units(HIGH10))), HIGH10_SUMS);
+}
+
+#[test]
+fn hidden_vp9_frames_have_pictures() {
+    assert_eq!(sums(decode(Codec::Vp9, &ivf_frames(ALTREF))), ALTREF_SUMS);
+}
+
+#[test]
+fn odd_sized_ten_bit_vp9_is_exact() {
+    assert_eq!(sums(decode(Codec::Vp9, &ivf_frames(PROFILE2))), PROFILE2_SUMS);
+}
+
+#[test]
+fn pictures_outlive_their_decoder() {
+    let answers = decode(Codec::Vp9, &ivf_frames(ALTREF));
+    assert_eq!(sums(answers).len(), ALTREF_SUMS.len());
+}
+
+#[test]
+fn a_reset_decoder_starts_again_at_a_key_frame() {
+    let mut decoder = FfmpegDecoder::new(Codec::H264, 1).unwrap();
+    let units = access_units(BFRAMES);
+    send_all(&mut decoder, 1000, &units[..3]);
+    let mut out = Vec::new();
+    decoder.reset(&mut out);
+    assert!(out.is_empty());
+    assert_eq!(sums(send_all(&mut decoder, 11_000, &units)), BFRAMES_SUMS);
+}
+
+#[test]
+fn a_lost_slice_marks_the_picture_and_the_next_key_frame_is_clean() {
+    let units = access_units(BFRAMES);
+    let second_slice = (0..units[0].len() - 4)
+        .filter(|at| units[0][*at..at + 3] == [0, 0, 1] && units[0][at + 3] & 0x1f == 5)
+        .nth(1)
+        .unwrap();
+    let third_slice = (second_slice + 3..units[0].len() - 4)
+        .find(|at| units[0][*at..at + 3] == [0, 0, 1])
+        .unwrap();
+    let holed = [&units[0][..second_slice], &units[0][third_slice..]].concat();
+    let mut decoder = FfmpegDecoder::new(Codec::H264, 1).unwrap();
+    let damaged = send_all(&mut decoder, 1000, &[&holed]).remove(0).unwrap();
+    assert_eq!(damaged.damage.as_deref(), Some("12 of 48 rows were not decoded"));
+    assert_eq!(sums(send_all(&mut decoder, 11_000, &units)), BFRAMES_SUMS);
+}
+
+#[test]
+fn a_vp9_frame_cut_in_its_headers_is_not_clean_and_the_next_key_frame_is() {
+    let frames = ivf_frames(ALTREF);
+    // libavcodec reads zeros beyond the end of tile data and does not report that.
+    let mut decoder = FfmpegDecoder::new(Codec::Vp9, 1).unwrap();
+    for length in [0, 1, 2, 9, 20] {
+        let answer =
+            send_all(&mut decoder, 1000 + length as u64, &[&frames[0][..length]]).remove(0);
+        let clean = answer.is_ok_and(|picture| picture.damage.is_none());
+        assert!(!clean, "{length} bytes");
+    }
+    assert_eq!(sums(send_all(&mut decoder, 101_000, &frames)), ALTREF_SUMS);
+}
+
+#[test]
+fn a_packet_without_a_picture_is_an_error() {
+    let parameter_sets = {
+        let unit = access_units(BFRAMES)[0];
+        let slice = unit.windows(4).position(|w| w == [0, 0, 1, 0x65]).unwrap();
+        &unit[..slice]
+    };
+    for packet in [&[][..], &[0xff; 40], parameter_sets] {
+        assert!(matches!(decode(Codec::H264, &[packet])[0], Err(Error::Decode { .. })));
+    }
+}
+
+#[test]
+fn a_second_packet_of_the_same_id_completes_the_same_picture() {
+    let units = access_units(BFRAMES);
+    let third_slice = units[0].windows(4).rposition(|w| w == [0, 0, 1, 0x65]).unwrap();
+    let (first, second) = units[0].split_at(third_slice);
+    let mut decoder = FfmpegDecoder::new(Codec::H264, 1).unwrap();
+    let mut out = Vec::new();
+    decoder.send(1000, first, &mut out);
+    decoder.send(1000, second, &mut out);
+    assert!(out.iter().all(|o| o.id == 1000 && o.picture.is_ok()) && out.len() == 2);
+}

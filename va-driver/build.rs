@@ -1,0 +1,15 @@
+//! Tells the driver which libva it is built against, and what its shared library may export.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-check-cfg=cfg(libva_map_buffer2)");
+    // Set by libva-sys's build script through `links`.
+    if std::env::var("DEP_VA_HEADERS_MAP_BUFFER2").is_ok_and(|has| has == "1") {
+        println!("cargo:rustc-cfg=libva_map_buffer2");
+    }
+    // libva opens drivers with RTLD_GLOBAL: the C symbols of a statically linked decoder (rav1d's
+    // dav1d_*) must neither reach the host program nor be replaced by the host's own.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,--exclude-libs,ALL");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+}

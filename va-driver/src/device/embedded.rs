@@ -1,0 +1,86 @@
+//! The engine inside the driver: no kernel module, no daemon, no root.
+
+use std::sync::Arc;
+
+use daedalus_engine as engine;
+use daedalus_uapi::Codec;
+
+use super::{Device, DeviceSession, Done, Request};
+use crate::{
+    convert::Format,
+    error::{Error, Result},
+    object::surface::Surface,
+};
+
+/// The engine as a device.
+pub(super) struct Embedded {
+    options: engine::Options,
+}
+
+impl Embedded {
+    /// Reads `DAEDALUS_THREADS`: decoder threads per session.
+    pub fn from_environment() -> Result<Embedded> {
+        let mut options = engine::Options::default();
+        match std::env::var("DAEDALUS_THREADS") {
+            Err(_) => {}
+            Ok(text) => match text.parse() {
+                Ok(threads @ 1..=64) => options.threads = threads,
+                _ => log::warn!("DAEDALUS_THREADS={text} is not a number from 1 to 64: ignored"),
+            },
+        }
+        Ok(Embedded { options })
+    }
+}
+
+impl Device for Embedded {
+    fn open(&self, codec: Codec) -> Result<Box<dyn DeviceSession>> {
+        let session = engine::Session::new(codec, &self.options)
+            .map_err(|error| Error::Allocation(error.to_string()))?;
+        Ok(Box::new(EmbeddedSession(session)))
+    }
+}
+
+struct EmbeddedSession(engine::Session);
+
+impl DeviceSession for EmbeddedSession {
+    fn submit(&self, request: Request, done: Done) {
+        let target = |surface| Arc::new(SurfaceTarget(surface)) as Arc<dyn engine::Target>;
+        let request = engine::Request {
+            timestamp: request.timestamp,
+            controls: request.controls,
+            data: request.data,
+            hold_capture: request.hold_capture,
+            target: request.target.map(target),
+            ungrained: request.ungrained.map(target),
+        };
+        let reply = engine::Reply::new(|answer| {
+            done.answer(answer.map_err(|error| Error::Decoding(error.to_string())));
+        });
+        self.0.submit(request, reply);
+    }
+}
+
+/// A surface as the engine writes it.
+struct SurfaceTarget(Arc<Surface>);
+
+impl engine::Target for SurfaceTarget {
+    fn layout(&self) -> engine::FrameLayout {
+        let surface = &self.0;
+        let [luma, chroma, _] = surface.layout.planes;
+        engine::FrameLayout {
+            // Surfaces are NV12 or P010.
+            format: match surface.layout.format {
+                Format::P010 => engine::PixelFormat::P010,
+                _ => engine::PixelFormat::Nv12,
+            },
+            width: surface.coded_width,
+            height: surface.coded_height,
+            pitch: [luma.pitch, chroma.pitch],
+            offset: [luma.offset, chroma.offset],
+        }
+    }
+
+    fn fill(&self, write: &mut dyn FnMut(&mut [u8])) {
+        self.0.memory.write(write);
+    }
+}

@@ -1,0 +1,145 @@
+//! Contexts: pictures between vaBeginPicture and vaEndPicture.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use libva_sys as va;
+
+use super::{Driver, buffer::Buffer, stream::Stream, surface::Surface};
+use crate::{
+    codec::{self, Picture, Rendered},
+    error::{Error, Result},
+};
+
+/// The most buffers one picture may have: AV1 allows 4096 tiles, each with two buffers.
+const MAX_BUFFERS: usize = 3 * 4096;
+
+/// A decoding context.
+pub(crate) struct Context {
+    pub id: va::VAContextID,
+    pub profile: va::VAProfile,
+    /// In samples, as given to vaCreateContext.
+    pub size: (u32, u32),
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    building: Option<Building>,
+    stream: Option<Arc<Stream>>,
+}
+
+/// The picture that is being put together.
+struct Building {
+    target: Arc<Surface>,
+    buffers: Vec<Rendered>,
+}
+
+impl Context {
+    pub fn new(id: va::VAContextID, profile: va::VAProfile, size: (u32, u32)) -> Context {
+        Context { id, profile, size, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a picture. One that was begun and never ended is given up, its surface flagged.
+    pub fn begin(&self, target: Arc<Surface>) -> Result<()> {
+        let mut state = self.state();
+        target.begin(self.id)?;
+        if let Some(old) = state.building.take() {
+            if !Arc::ptr_eq(&old.target, &target) {
+                old.target.abandoned(Error::Decoding("the picture was never ended".into()));
+            }
+        }
+        state.building = Some(Building { target, buffers: Vec::new() });
+        Ok(())
+    }
+
+    /// Adds buffers to the picture, copying their content. All or none.
+    pub fn render(&self, buffers: &[Arc<Buffer>]) -> Result<()> {
+        let mut state = self.state();
+        let building = state.building.as_mut().ok_or_else(|| {
+            Error::OperationFailed("vaRenderPicture without vaBeginPicture".into())
+        })?;
+        if building.buffers.len() + buffers.len() > MAX_BUFFERS {
+            return Err(Error::MaxNumExceeded(MAX_BUFFERS, building.buffers.len() + buffers.len()));
+        }
+        let rendered: Result<Vec<_>> =
+            buffers.iter().map(|buffer| buffer.rendered(self.id)).collect();
+        building.buffers.extend(rendered?);
+        Ok(())
+    }
+
+    /// Completes the picture: translates it and hands the requests to the device.
+    ///
+    /// What can never work (missing or malformed buffers) fails here. A picture that is broken in its
+    /// coded content is reported by vaSyncSurface instead: ffmpeg and Chromium give up hardware decoding
+    /// for good when vaEndPicture fails.
+    pub fn end(&self, driver: &Driver) -> Result<()> {
+        let mut state = self.state();
+        let building = state
+            .building
+            .take()
+            .ok_or_else(|| Error::OperationFailed("vaEndPicture without vaBeginPicture".into()))?;
+        let picture = Picture {
+            target: building.target.id,
+            context_size: self.size,
+            buffers: &building.buffers,
+        };
+        let ended = self.stream_for(&mut state, driver, &picture).and_then(|stream| {
+            building.target.ended(&stream);
+            stream.picture(&picture)
+        });
+        match ended {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                building.target.abandoned(Error::Decoding(error.to_string()));
+                match error {
+                    Error::Decoding(_) => {
+                        log::info!("surface {:#x}: {error}", building.target.id);
+                        Ok(())
+                    }
+                    error => Err(error),
+                }
+            }
+        }
+    }
+
+    /// The stream that the picture belongs to: the context's own, one that its references come from, or
+    /// a new one.
+    fn stream_for(
+        &self,
+        state: &mut State,
+        driver: &Driver,
+        picture: &Picture<'_>,
+    ) -> Result<Arc<Stream>> {
+        if let Some(stream) = &state.stream {
+            return Ok(stream.clone());
+        }
+        let codec = codec::codec_of(self.profile).ok_or(Error::UnsupportedProfile(self.profile))?;
+        let ancestry = codec::ancestry(codec, picture)?;
+        let references = ancestry.references.iter().filter_map(|id| driver.surfaces.get(*id));
+        let parent = references.filter_map(|surface| surface.stream()).find(|s| s.codec() == codec);
+        let stream = match parent {
+            Some(parent) if !ancestry.key => {
+                log::debug!("context {:#x} carries on a stream", self.id);
+                parent
+            }
+            _ => Stream::new(self.profile, driver.device(), driver.surfaces.clone())?,
+        };
+        state.stream = Some(stream.clone());
+        Ok(stream)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(building) = state.building.take() {
+            building.target.abandoned(Error::Decoding("the context was destroyed".into()));
+        }
+        // Nothing will follow in this context, but another may carry the stream on; a picture kept back
+        // is released by whoever needs its pixels.
+    }
+}

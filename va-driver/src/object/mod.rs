@@ -1,0 +1,79 @@
+//! The driver's objects in safe Rust: configs, contexts, surfaces, buffers, images, and the [`Driver`]
+//! that owns them.
+//!
+//! Ids carry a kind and a generation, so that a stale id, or one of another kind, finds nothing.
+
+pub(crate) mod buffer;
+pub(crate) mod config;
+pub(crate) mod context;
+pub(crate) mod image;
+pub(crate) mod stream;
+pub(crate) mod surface;
+mod table;
+
+use std::sync::Arc;
+
+use libva_sys as va;
+
+use self::{
+    buffer::Buffer, config::Config, context::Context, image::Image, surface::Surface, table::Table,
+};
+use crate::{
+    device::{self, Device},
+    error::{Error, Result},
+    present::Presenter,
+};
+
+/// Surfaces by id; shared with the streams, which look up the targets of requests.
+pub(crate) type Surfaces = Table<Surface>;
+
+/// One driver instance: what vaInitialize makes and vaTerminate ends.
+pub(crate) struct Driver {
+    device: Box<dyn Device>,
+    pub configs: Table<Config>,
+    pub contexts: Table<Context>,
+    pub surfaces: Arc<Surfaces>,
+    pub buffers: Table<Buffer>,
+    pub images: Table<Image>,
+    /// Shows surfaces, if the client's display is an X11 one.
+    pub presenter: Option<Presenter>,
+}
+
+impl Driver {
+    /// A driver on the device that `DAEDALUS_DEVICE` chooses.
+    pub fn new(presenter: Option<Presenter>) -> Result<Driver> {
+        Ok(Driver {
+            device: device::choose()?,
+            configs: Table::new(1),
+            contexts: Table::new(2),
+            surfaces: Arc::new(Table::new(3)),
+            buffers: Table::new(4),
+            images: Table::new(5),
+            presenter,
+        })
+    }
+
+    pub fn device(&self) -> &dyn Device {
+        &*self.device
+    }
+
+    pub fn config(&self, id: va::VAConfigID) -> Result<Arc<Config>> {
+        self.configs.get(id).ok_or(Error::InvalidConfig(id))
+    }
+
+    pub fn context(&self, id: va::VAContextID) -> Result<Arc<Context>> {
+        self.contexts.get(id).ok_or(Error::InvalidContext(id))
+    }
+
+    pub fn surface(&self, id: va::VASurfaceID) -> Result<Arc<Surface>> {
+        self.surfaces.get(id).ok_or(Error::InvalidSurface(id))
+    }
+
+    pub fn buffer(&self, id: va::VABufferID) -> Result<Arc<Buffer>> {
+        self.buffers.get(id).ok_or_else(|| Error::InvalidBuffer(format!("no such buffer: {id:#x}")))
+    }
+
+    pub fn image(&self, id: va::VAImageID) -> Result<Arc<Image>> {
+        self.images.get(id).ok_or(Error::InvalidImage(id))
+    }
+}

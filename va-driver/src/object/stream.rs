@@ -1,0 +1,104 @@
+//! Streams: a translator and the device session that its requests go to.
+//!
+//! A stream outlives contexts: a client may make a new context when the frame size changes between key
+//! frames (ffmpeg does so for VP9), while its pictures still refer to surfaces of the old one. Surfaces
+//! keep the stream of their last picture, and a new context whose first picture refers to such a surface
+//! carries that stream on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use daedalus_uapi::Codec;
+
+use super::{Surfaces, surface::Surface};
+use crate::{
+    codec::{self, Draft, Picture, Translator},
+    device::{Device, DeviceSession, Done},
+    error::{Error, Result},
+};
+
+/// One coded stream.
+pub(crate) struct Stream {
+    codec: Codec,
+    surfaces: Arc<Surfaces>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    translator: Box<dyn Translator>,
+    session: Box<dyn DeviceSession>,
+}
+
+impl Stream {
+    /// A new stream of the codec that `profile` belongs to.
+    pub fn new(
+        profile: libva_sys::VAProfile,
+        device: &dyn Device,
+        surfaces: Arc<Surfaces>,
+    ) -> Result<Arc<Stream>> {
+        let unsupported = || Error::UnsupportedProfile(profile);
+        let codec = codec::codec_of(profile).ok_or_else(unsupported)?;
+        let translator = codec::translator(profile).ok_or_else(unsupported)?;
+        let session = device.open(codec)?;
+        Ok(Arc::new(Stream::of(codec, translator, session, surfaces)))
+    }
+
+    fn of(
+        codec: Codec,
+        translator: Box<dyn Translator>,
+        session: Box<dyn DeviceSession>,
+        surfaces: Arc<Surfaces>,
+    ) -> Stream {
+        Stream { codec, surfaces, inner: Mutex::new(Inner { translator, session }) }
+    }
+
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Translates a complete picture and submits what is ready.
+    pub fn picture(self: &Arc<Self>, picture: &Picture<'_>) -> Result<()> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = Vec::new();
+        let translated = inner.translator.picture(picture, &mut ready);
+        self.submit(&inner, ready);
+        translated
+    }
+
+    /// Submits a picture that is kept back.
+    pub fn commit(self: &Arc<Self>) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = Vec::new();
+        inner.translator.commit(&mut ready);
+        self.submit(&inner, ready);
+    }
+
+    /// Submits requests in decode order; `inner` is locked so that nothing comes between them.
+    fn submit(self: &Arc<Self>, inner: &Inner, drafts: Vec<Draft>) {
+        for draft in drafts {
+            // A surface that is gone by now gets no pixels, but later pictures may refer to its picture.
+            let target = draft.target.and_then(|id| self.surfaces.get(id));
+            let ungrained = draft.ungrained.and_then(|id| self.surfaces.get(id));
+            let written: Vec<Arc<Surface>> = target.iter().chain(&ungrained).cloned().collect();
+            for surface in &written {
+                surface.submitted(self);
+            }
+            let done = Done::new(move |answer| {
+                for surface in &written {
+                    surface.completed(answer.clone());
+                }
+            });
+            let request = crate::device::Request {
+                timestamp: draft.timestamp,
+                controls: draft.controls,
+                data: draft.data,
+                hold_capture: draft.hold_capture,
+                target,
+                ungrained,
+            };
+            inner.session.submit(request, done);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Surfaces: frames that pictures are decoded into, and what is known about their content.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use libva_sys as va;
+
+use super::stream::Stream;
+use crate::{
+    convert::{Format, Layout, Plane},
+    error::{Error, Result},
+    memory::{ALIGNMENT, Block},
+};
+
+/// The format of surfaces for `VA_RT_FORMAT_*` bits, the deeper one if several are set.
+pub(crate) fn format_of(rt_format: u32) -> Option<Format> {
+    if rt_format & va::VA_RT_FORMAT_YUV420_10 != 0 {
+        Some(Format::P010)
+    } else if rt_format & va::VA_RT_FORMAT_YUV420 != 0 {
+        Some(Format::Nv12)
+    } else {
+        None
+    }
+}
+
+/// A surface: one linear frame for life.
+pub(crate) struct Surface {
+    pub id: va::VASurfaceID,
+    /// NV12 or P010, the size that was asked for, and where the planes lie.
+    pub layout: Layout,
+    /// Size of the memory in samples: whole macroblocks, so that decoded pictures fit uncropped.
+    pub coded_width: u32,
+    pub coded_height: u32,
+    pub memory: Arc<Block>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// Requests under way that write this surface.
+    pending: u32,
+    /// The surface's picture is kept back by its stream until something follows.
+    held: bool,
+    /// The context that is between Begin and End with this target.
+    building: Option<va::VAContextID>,
+    /// What became of the last picture.
+    outcome: Result<()>,
+    /// The stream of the last picture: keeps its decoder alive for later pictures that refer to it.
+    stream: Option<Arc<Stream>>,
+}
+
+impl Surface {
+    /// A surface with its memory. Width and height in samples, checked by the caller.
+    pub fn new(format: Format, width: u32, height: u32) -> Result<Surface> {
+        let coded_width = width.next_multiple_of(16);
+        let coded_height = height.next_multiple_of(16);
+        let pitch = (coded_width as usize * format.bytes_per_sample()).next_multiple_of(ALIGNMENT);
+        let chroma_offset = pitch * coded_height as usize;
+        let memory = Arc::new(Block::new(chroma_offset + chroma_offset / 2)?);
+        let planes =
+            [Plane { offset: 0, pitch }, Plane { offset: chroma_offset, pitch }, Plane::default()];
+        Ok(Surface {
+            id: va::VA_INVALID_ID,
+            layout: Layout { format, width, height, planes },
+            coded_width,
+            coded_height,
+            memory,
+            state: Mutex::new(State {
+                pending: 0,
+                held: false,
+                building: None,
+                outcome: Ok(()),
+                stream: None,
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// The same surface under the id that its table gives it.
+    pub fn with_id(self, id: va::VASurfaceID) -> Surface {
+        Surface { id, ..self }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// vaBeginPicture: `context` starts a picture for this surface. Fails while another context is
+    /// between Begin and End with it.
+    pub fn begin(&self, context: va::VAContextID) -> Result<()> {
+        let mut state = self.state();
+        if state.building.is_some_and(|other| other != context) {
+            return Err(Error::SurfaceBusy);
+        }
+        state.building = Some(context);
+        Ok(())
+    }
+
+    /// The picture of `context` is complete, and belongs to `stream` from now on.
+    pub fn ended(&self, stream: &Arc<Stream>) {
+        let mut state = self.state();
+        state.building = None;
+        if state.pending == 0 && !state.held {
+            state.outcome = Ok(());
+        }
+        state.held = true;
+        state.stream = Some(stream.clone());
+    }
+
+    /// The picture that was begun will never be: the surface's content is undefined.
+    pub fn abandoned(&self, error: Error) {
+        let mut state = self.state();
+        state.building = None;
+        state.held = false;
+        state.outcome = Err(error);
+        self.changed.notify_all();
+    }
+
+    /// A request that writes this surface is on its way.
+    pub fn submitted(&self, stream: &Arc<Stream>) {
+        let mut state = self.state();
+        if state.pending == 0 && !state.held {
+            state.outcome = Ok(());
+        }
+        state.held = false;
+        state.pending += 1;
+        state.stream = Some(stream.clone());
+    }
+
+    /// A request that writes this surface was answered.
+    pub fn completed(&self, answer: Result<()>) {
+        let mut state = self.state();
+        state.pending = state.pending.saturating_sub(1);
+        if answer.is_err() {
+            state.outcome = answer;
+        }
+        self.changed.notify_all();
+    }
+
+    /// The client put other content in place of the picture.
+    pub fn replaced(&self) {
+        self.state().outcome = Ok(());
+    }
+
+    /// The stream of the surface's last picture.
+    pub fn stream(&self) -> Option<Arc<Stream>> {
+        self.state().stream.clone()
+    }
+
+    /// Whether a wait would be short: `SurfaceBusy` while requests are under way. Releases a picture
+    /// that is kept back, since whoever asks wants it.
+    pub fn is_ready(&self) -> bool {
+        self.release();
+        self.state().pending == 0
+    }
+
+    /// What became of the last picture.
+    pub fn outcome(&self) -> Result<()> {
+        self.state().outcome.clone()
+    }
+
+    /// Waits until the surface holds its picture, `None` for as long as it takes. `Decoding` if the
+    /// picture is damaged or missing, `TimedOut` when the time is over. An idle surface is ready at once.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<()> {
+        self.release();
+        // A timeout beyond what an Instant can express is no timeout.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.state();
+        while state.pending > 0 {
+            state = match deadline {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(Error::TimedOut);
+                    }
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        state.outcome.clone()
+    }
+
+    /// Waits, no matter whether the picture is damaged.
+    pub fn settle(&self) {
+        // The outcome is the business of whoever asks for it with vaSyncSurface.
+        let _ = self.wait(None);
+    }
+
+    /// Somebody needs the pixels: a picture that is kept back goes to the decoder now.
+    fn release(&self) {
+        let stream = {
+            let state = self.state();
+            if state.held { state.stream.clone() } else { None }
+        };
+        if let Some(stream) = stream {
+            stream.commit();
+        }
+    }
+}
