@@ -11,6 +11,9 @@ pub mod h264;
 mod request;
 pub mod vp9;
 
+/// Makes all-zero controls: `vp9::Frame::new_zeroed()`.
+pub use zerocopy::FromZeros;
+
 pub use request::{Codec, Controls, DecodeRequest, NO_REFERENCE, Timestamps};
 
 /// `V4L2_CID_CODEC_STATELESS_BASE`.
