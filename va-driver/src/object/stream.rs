@@ -39,8 +39,16 @@ impl Stream {
         let codec = codec::codec_of(profile).ok_or_else(unsupported)?;
         let translator = codec::translator(profile).ok_or_else(unsupported)?;
         let session = device.open(codec)?;
-        let inner = Mutex::new(Inner { translator, session });
-        Ok(Arc::new(Stream { codec, surfaces, inner }))
+        Ok(Arc::new(Stream::of(codec, translator, session, surfaces)))
+    }
+
+    fn of(
+        codec: Codec,
+        translator: Box<dyn Translator>,
+        session: Box<dyn DeviceSession>,
+        surfaces: Arc<Surfaces>,
+    ) -> Stream {
+        Stream { codec, surfaces, inner: Mutex::new(Inner { translator, session }) }
     }
 
     pub fn codec(&self) -> Codec {
@@ -91,3 +99,6 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

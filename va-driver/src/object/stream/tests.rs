@@ -1,0 +1,190 @@
+//! Surfaces and streams against a device that answers when the test says so.
+
+use std::{thread, time::Duration};
+
+use daedalus_uapi::{Controls, vp9};
+use libva_sys as va;
+use zerocopy::FromZeros;
+
+use super::*;
+use crate::{
+    convert::Format,
+    device::Request,
+    object::{Driver, table::Table},
+};
+
+/// Requests as the device got them, with what answers them.
+type Queue = Arc<Mutex<Vec<(Request, Done)>>>;
+
+struct ManualSession(Queue);
+
+impl DeviceSession for ManualSession {
+    fn submit(&self, request: Request, done: Done) {
+        self.0.lock().unwrap().push((request, done));
+    }
+}
+
+/// Makes one request per picture, one picture late: each is kept back until the next or a commit.
+#[derive(Default)]
+struct OneLate {
+    kept: Option<Draft>,
+    timestamp: u64,
+}
+
+impl Translator for OneLate {
+    fn picture(&mut self, picture: &Picture<'_>, ready: &mut Vec<Draft>) -> Result<()> {
+        self.commit(ready);
+        if picture.context_size.0 == 0 {
+            return Err(Error::Decoding("a broken picture".into()));
+        }
+        self.timestamp += 1000;
+        self.kept = Some(Draft {
+            timestamp: self.timestamp,
+            controls: Controls::Vp9(vp9::Controls::new_box_zeroed().unwrap()),
+            data: Vec::new(),
+            hold_capture: false,
+            target: Some(picture.target),
+            ungrained: None,
+        });
+        Ok(())
+    }
+
+    fn commit(&mut self, ready: &mut Vec<Draft>) {
+        ready.extend(self.kept.take());
+    }
+}
+
+struct Bench {
+    surfaces: Arc<Surfaces>,
+    stream: Arc<Stream>,
+    queue: Queue,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let surfaces: Arc<Surfaces> = Arc::new(Table::new(3));
+        let queue = Queue::default();
+        let session = Box::new(ManualSession(queue.clone()));
+        let stream = Stream::of(Codec::Vp9, Box::<OneLate>::default(), session, surfaces.clone());
+        Bench { surfaces, stream: Arc::new(stream), queue }
+    }
+
+    fn surface(&self) -> Arc<Surface> {
+        let surface = Surface::new(Format::Nv12, 32, 32).unwrap();
+        let id = self.surfaces.insert(|id| surface.with_id(id)).unwrap();
+        self.surfaces.get(id).unwrap()
+    }
+
+    /// What vaBeginPicture to vaEndPicture do.
+    fn decode(&self, target: &Arc<Surface>) {
+        target.begin(1).unwrap();
+        target.ended(&self.stream);
+        let picture = Picture { target: target.id, context_size: (32, 32), buffers: &[] };
+        self.stream.picture(&picture).unwrap();
+    }
+
+    fn submitted(&self) -> usize {
+        self.queue.lock().unwrap().len()
+    }
+
+    fn answer(&self, answer: Result<()>) {
+        let (_, done) = self.queue.lock().unwrap().remove(0);
+        done.answer(answer);
+    }
+}
+
+const SHORT: Option<Duration> = Some(Duration::from_millis(1));
+
+#[test]
+fn an_idle_surface_is_ready_at_once() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    assert_eq!(surface.wait(None), Ok(()));
+    assert!(surface.is_ready());
+}
+
+#[test]
+fn waiting_releases_a_picture_that_is_kept_back_and_ends_with_its_answer() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    bench.decode(&surface);
+    assert_eq!(bench.submitted(), 0, "kept back");
+    assert_eq!(surface.wait(SHORT), Err(Error::TimedOut));
+    assert_eq!(bench.submitted(), 1, "released by the wait");
+    assert!(!surface.is_ready());
+    let waiter = thread::spawn({
+        let surface = surface.clone();
+        move || surface.wait(None)
+    });
+    bench.answer(Ok(()));
+    assert_eq!(waiter.join().unwrap(), Ok(()));
+    assert!(surface.is_ready());
+}
+
+#[test]
+fn a_broken_picture_is_reported_until_the_next_one_replaces_it() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    bench.decode(&surface);
+    bench.stream.commit();
+    bench.answer(Err(Error::Decoding("cut short".into())));
+    assert_eq!(surface.wait(None), Err(Error::Decoding("cut short".into())));
+    assert_eq!(surface.wait(None), Err(Error::Decoding("cut short".into())), "still");
+    bench.decode(&surface);
+    bench.stream.commit();
+    bench.answer(Ok(()));
+    assert_eq!(surface.wait(None), Ok(()));
+}
+
+#[test]
+fn a_picture_that_the_device_loses_does_not_leave_its_surface_waiting() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    bench.decode(&surface);
+    bench.stream.commit();
+    bench.queue.lock().unwrap().clear();
+    assert!(matches!(surface.wait(None), Err(Error::Decoding(_))));
+}
+
+#[test]
+fn an_error_in_one_picture_does_not_hold_up_the_one_kept_back_before_it() {
+    let bench = Bench::new();
+    let (first, second) = (bench.surface(), bench.surface());
+    bench.decode(&first);
+    let broken = Picture { target: second.id, context_size: (0, 0), buffers: &[] };
+    assert!(bench.stream.picture(&broken).is_err());
+    assert_eq!(bench.submitted(), 1);
+    bench.answer(Ok(()));
+    assert_eq!(first.wait(None), Ok(()));
+}
+
+#[test]
+fn a_picture_whose_surface_is_destroyed_is_decoded_for_its_successors() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    bench.decode(&surface);
+    bench.surfaces.remove(surface.id).unwrap();
+    bench.stream.commit();
+    let queue = bench.queue.lock().unwrap();
+    assert_eq!(queue.len(), 1);
+    assert!(queue[0].0.target.is_none());
+}
+
+#[test]
+fn two_contexts_cannot_build_a_picture_in_one_surface_at_once() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    surface.begin(1).unwrap();
+    assert_eq!(surface.begin(2), Err(Error::SurfaceBusy));
+    surface.ended(&bench.stream);
+    assert_eq!(surface.begin(2), Ok(()));
+}
+
+#[test]
+fn a_driver_starts_and_ends_without_a_client() {
+    let driver = Driver::new().unwrap();
+    assert_eq!(
+        driver.surface(va::VA_INVALID_ID).err(),
+        Some(Error::InvalidSurface(va::VA_INVALID_ID))
+    );
+}
