@@ -38,6 +38,9 @@ pub enum Error {
     /// A surface attribute, or its value, that the driver does not know.
     #[error("unsupported attribute: {0}")]
     UnsupportedAttribute(String),
+    /// Flags that the call does not know or the driver does not honour.
+    #[error("unsupported flags: {0:#x}")]
+    UnsupportedFlag(u32),
     /// A memory type that surfaces cannot have or export.
     #[error("unsupported memory type: {0:#x}")]
     UnsupportedMemoryType(u32),
@@ -103,6 +106,7 @@ impl Error {
             Error::UnsupportedRtFormat(_) => va::VA_STATUS_ERROR_UNSUPPORTED_RT_FORMAT,
             Error::UnsupportedBufferType(_) => va::VA_STATUS_ERROR_UNSUPPORTED_BUFFERTYPE,
             Error::UnsupportedAttribute(_) => va::VA_STATUS_ERROR_ATTR_NOT_SUPPORTED,
+            Error::UnsupportedFlag(_) => va::VA_STATUS_ERROR_FLAG_NOT_SUPPORTED,
             Error::UnsupportedMemoryType(_) => va::VA_STATUS_ERROR_UNSUPPORTED_MEMORY_TYPE,
             Error::UnsupportedResolution(..) => va::VA_STATUS_ERROR_RESOLUTION_NOT_SUPPORTED,
             Error::InvalidImageFormat(_) => va::VA_STATUS_ERROR_INVALID_IMAGE_FORMAT,

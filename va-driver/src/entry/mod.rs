@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod display;
 mod image;
+mod present;
 mod sharing;
 mod subpicture;
 mod surface;
@@ -22,7 +23,12 @@ use std::{
 
 use libva_sys as va;
 
-use crate::{convert::Format, error::Result, object::Driver};
+use crate::{
+    convert::Format,
+    error::Result,
+    object::Driver,
+    present::{ClientDisplay, Presenter},
+};
 
 /// Runs an entry point's body on the driver behind `ctx`.
 fn guard(
@@ -96,7 +102,7 @@ fn fill(vtable: &mut va::VADriverVTable) {
     vtable.vaSyncSurface2 = Some(surface::vaSyncSurface2);
     vtable.vaQuerySurfaceStatus = Some(surface::vaQuerySurfaceStatus);
     vtable.vaQuerySurfaceError = Some(surface::vaQuerySurfaceError);
-    vtable.vaPutSurface = Some(surface::vaPutSurface);
+    vtable.vaPutSurface = Some(present::vaPutSurface);
     vtable.vaCreateContext = Some(context::vaCreateContext);
     vtable.vaDestroyContext = Some(context::vaDestroyContext);
     vtable.vaBeginPicture = Some(context::vaBeginPicture);
@@ -155,7 +161,12 @@ pub unsafe extern "C" fn __vaDriverInit_1_0(ctx: va::VADriverContextP) -> va::VA
     let Some(vtable) = (unsafe { ctx.vtable.as_mut() }) else {
         return va::VA_STATUS_ERROR_INVALID_PARAMETER as va::VAStatus;
     };
-    let driver = match catch_unwind(Driver::new) {
+    let x11 = ctx.display_type & u64::from(va::VA_DISPLAY_MAJOR_MASK) == va::VA_DISPLAY_X11.into();
+    let presenter = x11.then(|| {
+        // SAFETY: for X11, libva's native_dpy is the client's Display, open until vaTerminate.
+        Presenter::new(unsafe { ClientDisplay::new(ctx.native_dpy) })
+    });
+    let driver = match catch_unwind(AssertUnwindSafe(|| Driver::new(presenter))) {
         Ok(Ok(driver)) => driver,
         Ok(Err(error)) => {
             log::error!("cannot start: {error}");

@@ -273,25 +273,4 @@ entries! {
             error_info.write(errors.as_ptr().cast())
         })
     }
-
-    /// Draws a surface into an X11 drawable.
-    fn vaPutSurface(
-        driver,
-        surface: va::VASurfaceID,
-        _draw: *mut c_void,
-        _srcx: i16,
-        _srcy: i16,
-        _srcw: u16,
-        _srch: u16,
-        _destx: i16,
-        _desty: i16,
-        _destw: u16,
-        _desth: u16,
-        _cliprects: *mut va::VARectangle,
-        _number_cliprects: u32,
-        _flags: u32,
-    ) {
-        driver.surface(surface)?;
-        Err(Error::Unimplemented("vaPutSurface"))
-    }
 }

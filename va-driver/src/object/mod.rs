@@ -21,6 +21,7 @@ use self::{
 use crate::{
     device::{self, Device},
     error::{Error, Result},
+    present::Presenter,
 };
 
 /// Surfaces by id; shared with the streams, which look up the targets of requests.
@@ -34,11 +35,13 @@ pub(crate) struct Driver {
     pub surfaces: Arc<Surfaces>,
     pub buffers: Table<Buffer>,
     pub images: Table<Image>,
+    /// Shows surfaces, if the client's display is an X11 one.
+    pub presenter: Option<Presenter>,
 }
 
 impl Driver {
     /// A driver on the device that `DAEDALUS_DEVICE` chooses.
-    pub fn new() -> Result<Driver> {
+    pub fn new(presenter: Option<Presenter>) -> Result<Driver> {
         Ok(Driver {
             device: device::choose()?,
             configs: Table::new(1),
@@ -46,6 +49,7 @@ impl Driver {
             surfaces: Arc::new(Table::new(3)),
             buffers: Table::new(4),
             images: Table::new(5),
+            presenter,
         })
     }
 
