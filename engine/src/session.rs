@@ -94,6 +94,10 @@ impl Session {
                 Box::new(Av1Decoder::new(options.threads)?),
             ),
         };
+        Session::of(codec, writer, decoder)
+    }
+
+    fn of(codec: Codec, writer: Box<dyn Writer>, decoder: Box<dyn Decoder>) -> Result<Session> {
         let closing = Arc::new(AtomicBool::new(false));
         let (jobs, queue) = mpsc::channel();
         let worker = Worker {
@@ -291,3 +295,6 @@ fn fill(picture: &dyn Planar, target: &Arc<dyn Target>) -> Result<()> {
     target.fill(&mut |memory| packed = pack(&picture.view(), &target.layout(), memory));
     packed
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,16 @@
-//! Helpers of the end-to-end tests.
+//! What the end-to-end tests and `./x demo` share: streams with known frames ([`catalogue`],
+//! [`clips`]), programs that decode them ([`clients`]), and the comparison ([`frames`]).
+//!
+//! Nothing here links the driver: it is reached as every program reaches it, through libva, in the
+//! folder that [`driver::Environment`] names.
+
+pub mod catalogue;
+pub mod clients;
+pub mod clips;
+pub mod display;
+pub mod driver;
+pub mod frames;
+pub mod pinpoint;
+pub mod process;
+pub mod refusals;
+pub mod stream;

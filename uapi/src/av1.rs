@@ -1,5 +1,7 @@
 //! AV1 stateless controls (`V4L2_CID_STATELESS_AV1_*`, Linux 6.6 and later).
 
+pub mod order_hint;
+
 use zerocopy::FromZeros;
 
 use crate::STATELESS_BASE;
@@ -299,13 +301,14 @@ pub struct Frame {
     /// [`frame_type`] value.
     pub frame_type: u32,
     pub order_hint: u32,
-    /// UpscaledWidth: the width before superres, in samples.
+    /// UpscaledWidth: the width of the finished picture, after superres, in samples.
     pub upscaled_width: u32,
     /// 0 eight-tap, 1 smooth, 2 sharp, 3 bilinear, 4 switchable.
     pub interpolation_filter: u32,
     /// 0 only 4x4, 1 largest, 2 select.
     pub tx_mode: u32,
-    /// FrameWidth - 1: the width that is coded, after superres.
+    /// FrameWidth - 1: the width that is coded and that superres then scales up. (The syntax element
+    /// of this name is UpscaledWidth - 1; kernel drivers and V4L2 clients mean FrameWidth.)
     pub frame_width_minus_1: u32,
     pub frame_height_minus_1: u32,
     pub render_width_minus_1: u16,
@@ -317,6 +320,7 @@ pub struct Frame {
     pub order_hints: [u32; NUM_REF_FRAMES],
     /// The timestamps of the pictures in the eight slots; [`crate::NO_REFERENCE`] for an empty one.
     pub reference_frame_ts: [u64; NUM_REF_FRAMES],
+    /// Slots by reference name, LAST_FRAME first; -1 for a reference that is missing.
     pub ref_frame_idx: [i8; REFS_PER_FRAME],
     pub refresh_frame_flags: u8,
 }

@@ -1,2 +1,84 @@
-//! Everything a person runs.
-fn main() {}
+//! Everything a person runs. `./x` installs what is missing and comes here.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod build;
+mod cargo;
+mod demo;
+mod fresh;
+mod lint;
+mod mirror;
+mod project;
+mod sheet;
+mod summary;
+mod table;
+mod test;
+mod timing;
+
+/// A VA-API driver that decodes H.264, VP9 and AV1 in software.
+#[derive(Parser)]
+#[command(bin_name = "./x", arg_required_else_help = true, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Decode files, or clips made for each codec, through VA-API and compare every frame with
+    /// software decoding
+    Demo {
+        /// Video files; their first video stream is decoded
+        files: Vec<PathBuf>,
+    },
+    /// Run all tests, or those whose name contains one of the filters
+    Test {
+        /// Parts of test names, such as `mpv::` or `altref`
+        filters: Vec<String>,
+        /// Every stream of the catalogue that must decode, not just its core
+        #[arg(long)]
+        full: bool,
+    },
+    /// Print the lines that make any program use the driver: eval "$(./x env)"
+    Env,
+    /// Build daedalus_drv_video.so and say where it is
+    Build {
+        /// Optimised, without the checks of development builds
+        #[arg(long)]
+        release: bool,
+    },
+    /// Check the format and run clippy on all targets
+    Lint,
+    /// Run demo and test in a new, minimal Debian root below ~/.cache/daedalus (needs root)
+    Fresh {
+        /// Debian 12 or 13
+        release: fresh::Release,
+        /// What to run there instead
+        what: Option<fresh::What>,
+        /// Arguments for it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo { files } => demo::run(&files),
+        Command::Test { filters, full } => test::run(&filters, full),
+        Command::Env => build::print_environment(),
+        Command::Build { release } => build::run(release),
+        Command::Lint => lint::run(),
+        Command::Fresh { release, what, arguments } => fresh::run(release, what, &arguments),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("x: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! AV1 through the C API of libdav1d or rav1d.
+//!
+//! Every coded frame comes out, hidden ones included, with the number that went in as its timestamp, and
+//! in decode order. Film grain is not part of a picture: it is applied to a copy.
+//!
+//! After each packet the library is asked for a picture exactly once: a second question starts a drain,
+//! and a drain that is left half way before the next packet deadlocks the library's frame threads.
+
+mod library;
+
+use std::collections::VecDeque;
+
+use daedalus_uapi::Codec;
+
+use self::library::{Layout, Library, Picture};
+use super::{Decoded, Decoder, Output};
+use crate::{
+    Error, Result,
+    frame::{Planar, PlanarView},
+};
+
+/// An AV1 decoder.
+pub(crate) struct Av1Decoder {
+    library: Library,
+    /// The numbers of the packets that are not answered yet, in decode order.
+    pending: VecDeque<u64>,
+}
+
+impl Av1Decoder {
+    /// A decoder with `threads` threads; more than one lets as many frames overlap.
+    pub(crate) fn new(threads: usize) -> Result<Self> {
+        let library = Library::open(threads).map_err(|code| Error::Setup {
+            codec: Codec::Av1,
+            what: format!("dav1d_open: {}", library::describe(code)),
+        })?;
+        Ok(Av1Decoder { library, pending: VecDeque::new() })
+    }
+
+    /// Asks for one picture and answers for it. False if the library has none ready.
+    fn poll(&mut self, out: &mut Vec<Output>) -> bool {
+        match self.library.get_picture() {
+            Ok(picture) => {
+                let id = picture.id();
+                if !self.pending.contains(&id) {
+                    log::debug!("AV1: a second picture for packet {id}");
+                    return true;
+                }
+                // Decode order: what was sent before and did not come out never will.
+                while let Some(earlier) = self.pending.pop_front() {
+                    if earlier == id {
+                        break;
+                    }
+                    out.push(failed(earlier, "no picture came out".into()));
+                }
+                out.push(Output { id, picture: self.finish(picture) });
+                true
+            }
+            Err(code) if code == library::EAGAIN => false,
+            Err(code) => {
+                let oldest = self.pending.front().copied();
+                self.fail(code, oldest, out);
+                true
+            }
+        }
+    }
+
+    /// Answers for the packet that the library says failed; for `otherwise` if it does not say.
+    fn fail(&mut self, code: i32, otherwise: Option<u64>, out: &mut Vec<Output>) {
+        let said = self.library.failed_id().filter(|id| self.pending.contains(id));
+        let at = said.or(otherwise).and_then(|id| self.pending.iter().position(|p| *p == id));
+        if let Some(id) = at.and_then(|at| self.pending.remove(at)) {
+            out.push(failed(id, library::describe(code)));
+        }
+    }
+
+    fn finish(&mut self, mut picture: Picture) -> Result<Decoded> {
+        if !matches!(picture.layout(), Layout::I400 | Layout::I420) {
+            return Err(unsupported("chroma other than 4:2:0"));
+        }
+        if !matches!(picture.bit_depth(), 8 | 10) {
+            return Err(unsupported("a bit depth other than 8 and 10"));
+        }
+        let grained = if picture.has_grain() {
+            let grained = self.library.apply_grain(&mut picture).map_err(|code| Error::Decode {
+                codec: Codec::Av1,
+                what: format!("film grain: {}", library::describe(code)),
+            })?;
+            Some(Box::new(grained) as Box<dyn Planar>)
+        } else {
+            None
+        };
+        Ok(Decoded { planar: Box::new(picture), grained, damage: None })
+    }
+}
+
+impl Decoder for Av1Decoder {
+    fn send(&mut self, id: u64, packet: &[u8], out: &mut Vec<Output>) {
+        self.pending.push_back(id);
+        let mut sent = self.library.send(id, packet);
+        if sent == Err(library::EAGAIN) {
+            // Full: everything before this packet has to come out first.
+            while self.poll(out) {}
+            sent = self.library.send(id, packet);
+        }
+        if let Err(code) = sent {
+            self.fail(code, Some(id), out);
+        }
+        self.poll(out);
+    }
+
+    fn drain(&mut self, out: &mut Vec<Output>) {
+        let mut empty = 0;
+        while empty < 2 {
+            empty = if self.poll(out) { 0 } else { empty + 1 };
+        }
+        for id in self.pending.drain(..) {
+            out.push(failed(id, "no picture came out".into()));
+        }
+    }
+
+    fn reset(&mut self, out: &mut Vec<Output>) {
+        self.drain(out);
+        self.library.flush();
+    }
+}
+
+fn failed(id: u64, what: String) -> Output {
+    Output { id, picture: Err(Error::Decode { codec: Codec::Av1, what }) }
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::Unsupported { codec: Codec::Av1, what: what.into() }
+}
+
+impl Planar for Picture {
+    fn view(&self) -> PlanarView<'_> {
+        let chroma = match self.layout() {
+            Layout::I420 => Some([self.plane(1), self.plane(2)]),
+            _ => None,
+        };
+        PlanarView {
+            width: self.width(),
+            height: self.height(),
+            bit_depth: self.bit_depth(),
+            luma: self.plane(0),
+            chroma,
+        }
+    }
+}

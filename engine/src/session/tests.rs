@@ -1,0 +1,208 @@
+//! Sessions with a writer and a decoder that the tests see through.
+
+use std::sync::{Mutex, mpsc::Receiver};
+
+use daedalus_uapi::{Controls, vp9};
+use zerocopy::FromZeros;
+
+use super::*;
+use crate::{FrameLayout, PixelFormat, frame::PlanarView, reconstruct::Step};
+
+/// Copies the data; refuses data that starts with `!`; asks for a reset before data that starts with `r`.
+struct CopyWriter;
+
+impl Writer for CopyWriter {
+    fn write(&mut self, _: &Controls, data: &[u8], packet: &mut Vec<u8>) -> Result<Step> {
+        packet.extend_from_slice(data);
+        match data.first() {
+            Some(b'!') => Err(Error::Invalid { codec: Codec::Vp9, what: "data".into() }),
+            first => Ok(Step { reset: first == Some(&b'r') }),
+        }
+    }
+}
+
+/// A picture of one colour.
+struct Flat(u8);
+
+impl Planar for Flat {
+    fn view(&self) -> PlanarView<'_> {
+        let sample = std::slice::from_ref(&self.0);
+        PlanarView { width: 1, height: 1, bit_depth: 8, luma: (sample, 1), chroma: None }
+    }
+}
+
+/// Tells what it is fed; each packet's picture has the colour of its first byte, and finishes one
+/// packet late.
+struct LateDecoder {
+    seen: mpsc::Sender<String>,
+    late: Option<(u64, u8)>,
+}
+
+impl Decoder for LateDecoder {
+    fn send(&mut self, id: u64, packet: &[u8], out: &mut Vec<Output>) {
+        self.drain(out);
+        self.seen.send(format!("{id}:{}", String::from_utf8_lossy(packet))).unwrap();
+        self.late = Some((id, packet[0]));
+    }
+
+    fn drain(&mut self, out: &mut Vec<Output>) {
+        out.extend(self.late.take().map(|(id, colour)| Output {
+            id,
+            picture: Ok(Decoded { planar: Box::new(Flat(colour)), grained: None, damage: None }),
+        }));
+    }
+
+    fn reset(&mut self, out: &mut Vec<Output>) {
+        self.drain(out);
+        self.seen.send("reset".into()).unwrap();
+    }
+}
+
+/// A one-sample frame.
+#[derive(Default)]
+struct Pixel(Mutex<[u8; 3]>);
+
+impl Target for Pixel {
+    fn layout(&self) -> FrameLayout {
+        let (pitch, offset) = ([2, 2], [0, 1]);
+        FrameLayout { format: PixelFormat::Nv12, width: 1, height: 1, pitch, offset }
+    }
+
+    fn fill(&self, write: &mut dyn FnMut(&mut [u8])) {
+        write(&mut *self.0.lock().unwrap());
+    }
+}
+
+struct Bench {
+    session: Session,
+    seen: Receiver<String>,
+    answers: mpsc::Sender<(u64, Answer)>,
+    answered: Receiver<(u64, Answer)>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let (tell, seen) = mpsc::channel();
+        let decoder = Box::new(LateDecoder { seen: tell, late: None });
+        let session = Session::of(Codec::Vp9, Box::new(CopyWriter), decoder).unwrap();
+        let (answers, answered) = mpsc::channel();
+        Bench { session, seen, answers, answered }
+    }
+
+    fn submit(&self, timestamp: u64, data: &str, hold_capture: bool) -> Arc<Pixel> {
+        let target = Arc::new(Pixel::default());
+        let request = Request {
+            timestamp,
+            controls: Controls::Vp9(vp9::Controls::new_box_zeroed().unwrap()),
+            data: data.into(),
+            hold_capture,
+            target: Some(target.clone()),
+            ungrained: None,
+        };
+        let answers = self.answers.clone();
+        let reply = Reply::new(move |answer| answers.send((timestamp, answer)).unwrap());
+        self.session.submit(request, reply);
+        target
+    }
+
+    /// Ends the session and returns all further answers.
+    fn finish(self) -> (Vec<String>, Vec<(u64, Answer)>) {
+        drop(self.session);
+        drop(self.answers);
+        (self.seen.iter().collect(), self.answered.iter().collect())
+    }
+}
+
+#[test]
+fn requests_are_answered_in_order_with_pixels() {
+    let bench = Bench::new();
+    let first = bench.submit(1000, "a", false);
+    let second = bench.submit(2000, "b", false);
+    assert_eq!(bench.answered.recv(), Ok((1000, Ok(()))));
+    assert_eq!(bench.answered.recv(), Ok((2000, Ok(()))), "drained when nothing else is queued");
+    assert_eq!(*first.0.lock().unwrap(), [b'a', 128, 128]);
+    assert_eq!(*second.0.lock().unwrap(), [b'b', 128, 128]);
+    assert_eq!(bench.finish().0, ["1000:a", "2000:b"]);
+}
+
+#[test]
+fn two_fields_of_a_frame_are_one_packet_and_two_answers() {
+    let bench = Bench::new();
+    bench.submit(1000, "top ", true);
+    bench.submit(1000, "bottom", false);
+    assert_eq!(bench.answered.recv(), Ok((1000, Ok(()))));
+    assert_eq!(bench.answered.recv(), Ok((1000, Ok(()))));
+    assert_eq!(bench.finish().0, ["1000:top bottom"]);
+}
+
+#[test]
+fn a_held_field_goes_alone_when_another_picture_follows() {
+    let bench = Bench::new();
+    bench.submit(1000, "top", true);
+    bench.submit(2000, "next", false);
+    assert_eq!(bench.answered.recv(), Ok((1000, Ok(()))));
+    assert_eq!(bench.answered.recv(), Ok((2000, Ok(()))));
+    assert_eq!(bench.finish().0, ["1000:top", "2000:next"]);
+}
+
+#[test]
+fn a_request_that_cannot_be_written_is_answered_and_leaves_the_others_alone() {
+    let bench = Bench::new();
+    bench.submit(1000, "!", false);
+    assert!(matches!(bench.answered.recv(), Ok((1000, Err(Error::Invalid { .. })))));
+    bench.submit(2000, "a", false);
+    assert_eq!(bench.answered.recv(), Ok((2000, Ok(()))));
+    assert_eq!(bench.finish().0, ["2000:a"]);
+}
+
+#[test]
+fn a_second_field_that_cannot_be_written_does_not_take_the_first_along() {
+    let bench = Bench::new();
+    bench.submit(1000, "top", true);
+    bench.submit(1000, "!", false);
+    let mut answers = [bench.answered.recv().unwrap().1, bench.answered.recv().unwrap().1];
+    answers.sort_by_key(|answer| answer.is_err());
+    assert_eq!(answers[0], Ok(()));
+    assert!(matches!(answers[1], Err(Error::Invalid { .. })));
+    assert_eq!(bench.finish().0, ["1000:top"]);
+}
+
+#[test]
+fn pictures_before_a_reset_are_finished_first() {
+    let bench = Bench::new();
+    bench.submit(1000, "a", false);
+    bench.submit(2000, "r", false);
+    assert_eq!(bench.answered.recv(), Ok((1000, Ok(()))));
+    assert_eq!(bench.answered.recv(), Ok((2000, Ok(()))));
+    assert_eq!(bench.finish().0, ["1000:a", "reset", "2000:r"]);
+}
+
+#[test]
+fn a_session_that_ends_answers_everything() {
+    let bench = Bench::new();
+    for n in 1..=50 {
+        bench.submit(n * 1000, "a", false);
+    }
+    bench.submit(51_000, "held", true);
+    let (_, answers) = bench.finish();
+    assert_eq!(answers.len(), 51, "each request exactly once");
+    assert!(answers.iter().all(|(_, answer)| matches!(answer, Ok(()) | Err(Error::Abandoned))));
+    assert_eq!(answers.last(), Some(&(51_000, Err(Error::Abandoned))));
+}
+
+#[test]
+fn a_request_of_another_codec_is_refused() {
+    let session = Session::new(Codec::H264, &Options::default()).unwrap();
+    let request = Request {
+        timestamp: 1000,
+        controls: Controls::Vp9(vp9::Controls::new_box_zeroed().unwrap()),
+        data: Vec::new(),
+        hold_capture: false,
+        target: None,
+        ungrained: None,
+    };
+    let (tell, answer) = mpsc::channel();
+    session.submit(request, Reply::new(move |answer| tell.send(answer).unwrap()));
+    let refused = Error::WrongCodec { session: Codec::H264, got: Codec::Vp9 };
+    assert_eq!(answer.recv(), Ok(Err(refused)));
+}

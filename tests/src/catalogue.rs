@@ -1,0 +1,76 @@
+//! The catalogue of test streams in `../shared/vectors` (its README.md describes the columns).
+
+use std::path::{Path, PathBuf};
+
+use crate::frames::Frame;
+use crate::stream::{Codec, Layout, Stream};
+
+/// The folder of the vectors, next to the project; `None` where it is absent.
+pub fn folder() -> Option<PathBuf> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let folder = project.parent()?.join("shared/vectors");
+    folder.join("catalogue.tsv").is_file().then_some(folder)
+}
+
+/// Which rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Those of every test run.
+    Core,
+    /// All that must decode exactly.
+    Full,
+}
+
+/// The streams that must decode exactly, in the catalogue's order.
+///
+/// A row that cannot be read is an error, not one test less.
+pub fn streams(folder: &Path, tier: Tier) -> Result<Vec<Stream>, String> {
+    let text = read(&folder.join("catalogue.tsv"))?;
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+    let column = |name: &str| {
+        header.iter().position(|h| *h == name).ok_or(format!("catalogue.tsv has no column {name}"))
+    };
+    let (path, kind, tiers) = (column("path")?, column("kind")?, column("tier")?);
+    let (codec, format, frames) = (column("codec")?, column("profile_pixfmt")?, column("frames")?);
+    let mut streams = Vec::new();
+    for line in lines {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let cell = |index: usize| cells.get(index).copied().unwrap_or_default();
+        if cell(kind) != "ok" || (tier == Tier::Core && cell(tiers) != "core") {
+            continue;
+        }
+        let name = cell(path);
+        let row = |what: &str| format!("catalogue.tsv, {name}: {what}");
+        let reference = reference(&folder.join("framemd5").join(format!("{name}.txt")))?;
+        if cell(frames).parse() != Ok(reference.len()) {
+            return Err(row("number of frames differs from framemd5"));
+        }
+        streams.push(Stream {
+            name: name.to_owned(),
+            path: folder.join(name),
+            codec: Codec::named(cell(codec)).ok_or_else(|| row("unknown codec"))?,
+            layout: if cell(format).ends_with("10le") { Layout::P010 } else { Layout::Nv12 },
+            frames: reference,
+        });
+    }
+    if streams.is_empty() { Err("catalogue.tsv names no stream".into()) } else { Ok(streams) }
+}
+
+/// Reads one `framemd5/*.txt`: number, width, height, ..., MD5 as NV12 or P010.
+fn reference(path: &Path) -> Result<Vec<Frame>, String> {
+    let frame = |line: &str| {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        let size = (cells.get(1)?.parse().ok()?, cells.get(2)?.parse().ok()?);
+        Some(Frame { size, md5: (*cells.get(7)?).to_owned() })
+    };
+    read(path)?
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| frame(line).ok_or(format!("{}: cannot read: {line}", path.display())))
+        .collect()
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+}

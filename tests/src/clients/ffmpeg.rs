@@ -1,0 +1,96 @@
+//! The ffmpeg program.
+
+use std::process::Command;
+
+use super::{Client, Failure, LIMIT, Setting};
+use crate::driver::{Environment, VENDOR};
+use crate::frames;
+use crate::process;
+use crate::stream::{Layout, Stream};
+
+/// What goes before `-i`: decode through VA-API into surfaces, on the X display, or fail.
+///
+/// With `-hwaccel_output_format vaapi` a decoder that falls back to software delivers frames that the
+/// filters of [`Fetch`] reject.
+pub const VAAPI: [&str; 8] = [
+    "-init_hw_device",
+    "vaapi=va:,connection_type=x11",
+    "-hwaccel",
+    "vaapi",
+    "-hwaccel_device",
+    "va",
+    "-hwaccel_output_format",
+    "vaapi",
+];
+
+/// How pixels get out of a surface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// The hwdownload filter.
+    Download,
+    /// The hwmap filter.
+    Map,
+}
+
+impl Fetch {
+    /// The filter chain that ends in `layout`.
+    pub fn filter(self, layout: Layout) -> String {
+        let format = layout.ffmpeg();
+        match self {
+            Fetch::Download => format!("hwdownload,format={format}"),
+            Fetch::Map => format!("hwmap=mode=read,format={format}"),
+        }
+    }
+}
+
+/// An ffmpeg that logs in detail and reaches the driver.
+pub fn command(environment: &Environment) -> Command {
+    let mut command = process::command("ffmpeg");
+    environment.apply(&mut command).args(["-nostdin", "-hide_banner", "-v", "verbose"]);
+    command
+}
+
+/// What goes after the filters: one line with an MD5 per frame, each frame at its own size, none
+/// dropped or doubled.
+pub const FRAME_MD5S: [&str; 10] =
+    ["-map", "0:v:0", "-autoscale", "0", "-fps_mode", "passthrough", "-an", "-f", "framemd5", "-"];
+
+/// See [`Client::decode`].
+pub(super) fn decode(
+    client: Client,
+    stream: &Stream,
+    setting: &Setting,
+) -> Result<Vec<String>, Failure> {
+    let fetch = if client == Client::FfmpegMap { Fetch::Map } else { Fetch::Download };
+    let mut command = command(&setting.environment);
+    command.args(VAAPI);
+    // Surfaces hold the picture without H.264's left and top cropping; ffmpeg applies it by moving
+    // pointers only if it may leave them unaligned.
+    command.args(["-flags", "unaligned", "-i"]).arg(&stream.path);
+    command.args(["-vf", &fetch.filter(stream.layout)]).args(FRAME_MD5S);
+    let done = client.check(process::run(&mut command, LIMIT)?, &[VENDOR])?;
+    Ok(frames::parse_framemd5(&done.text()))
+}
+
+/// The Adler-32 checksum and the MD5 of every frame of `stream`, decoded through VA-API.
+pub(super) fn checksums(
+    stream: &Stream,
+    setting: &Setting,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut command = command(&setting.environment);
+    command.args(VAAPI).arg("-i").arg(&stream.path);
+    let filter = format!("{},showinfo", Fetch::Download.filter(stream.layout));
+    command.args(["-vf", &filter]).args(FRAME_MD5S);
+    let done = Client::FfmpegDownload.check(process::run(&mut command, LIMIT)?, &[VENDOR])?;
+    let md5s = frames::parse_framemd5(&done.text());
+    Ok(showinfo_checksums(&done.log).into_iter().zip(md5s).collect())
+}
+
+/// The frame checksums that showinfo has written into a log, in order.
+pub(super) fn showinfo_checksums(log: &str) -> Vec<String> {
+    log.lines()
+        .filter_map(|line| line.split_once(" checksum:"))
+        .filter_map(|(_, rest)| rest.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,172 @@
+//! gst-launch-1.0 with the decoders of gstreamer1.0-vaapi.
+
+use std::ffi::OsString;
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use md5::{Digest, Md5};
+
+use super::{Client, Failure, LIMIT, Setting, loaded};
+use crate::process;
+use crate::stream::{Codec, Layout, Stream};
+
+/// See [`Client::decode`].
+///
+/// The frames go to a file as raw video in GStreamer's own layout, whose row and plane padding is taken
+/// off here: the expected sizes say where each frame lies.
+pub(super) fn decode(stream: &Stream, setting: &Setting) -> Result<Vec<String>, Failure> {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let file = setting.scratch.join(format!("gst-{}-{run}.raw", std::process::id()));
+    let mut command = process::command("gst-launch-1.0");
+    setting.environment.apply(&mut command);
+    command
+        // Accept a vendor that the plugin does not know.
+        .env("GST_VAAPI_ALL_DRIVERS", "1")
+        .env("GST_GL_PLATFORM", "none")
+        // The plugin's elements depend on the driver: a registry of our own, made by this run's driver.
+        .env("GST_REGISTRY", setting.scratch.join("gst-registry.bin"))
+        .env("GST_DEBUG", "vaapi*:4,2")
+        .env("GST_DEBUG_NO_COLOR", "1")
+        .arg("-q")
+        .args(pipeline(stream))
+        .arg("!")
+        .args(["filesink", "async=false"])
+        .arg({
+            let mut location = OsString::from("location=");
+            location.push(&file);
+            location
+        });
+    let done = process::run(&mut command, LIMIT);
+    let raw = fs::read(&file);
+    // Absent if the pipeline never started.
+    let _ = fs::remove_file(&file);
+    let done = Client::Gstreamer.check(done?, &[&loaded(&setting.environment)])?;
+    let raw = raw.map_err(|e| Failure::Output {
+        client: Client::Gstreamer,
+        what: format!("no output file: {e}"),
+        log: done.log.clone(),
+    })?;
+    split(&raw, stream).map_err(|what| Failure::Output {
+        client: Client::Gstreamer,
+        what,
+        log: done.log,
+    })
+}
+
+/// The elements from the file to raw video in system memory.
+fn pipeline(stream: &Stream) -> Vec<OsString> {
+    let mut source = OsString::from("location=");
+    source.push(&stream.path);
+    let decoder = match stream.codec {
+        Codec::H264 => "vaapih264dec",
+        Codec::Vp9 => "vaapivp9dec",
+        Codec::Av1 => "vaapiav1dec",
+    };
+    let raw = format!("video/x-raw,format={}", stream.layout.gstreamer());
+    let mut elements: Vec<OsString> = vec!["filesrc".into(), source, "!".into()];
+    // No type finder knows bare OBU streams.
+    if stream.path.extension().is_some_and(|extension| extension == "obu") {
+        let annexb = stream.path.to_string_lossy().contains("annexb");
+        let framing = if annexb { "annexb" } else { "obu-stream" };
+        elements.push(format!("video/x-av1,stream-format={framing}").into());
+        elements.extend(["!", "av1parse"].map(OsString::from));
+    } else {
+        elements.push("parsebin".into());
+    }
+    elements.extend(["!", decoder, "!"].map(OsString::from));
+    elements.push(raw.into());
+    elements
+}
+
+/// Cuts raw video into the frames of `stream` and hashes the visible area of each.
+fn split(raw: &[u8], stream: &Stream) -> Result<Vec<String>, String> {
+    let mut rest = raw;
+    let mut md5s = Vec::new();
+    // Whatever comes beyond the last expected frame has the last one's size.
+    let sizes = stream.frames.iter().map(|frame| frame.size);
+    for size in sizes.chain(stream.frames.last().map(|frame| frame.size).into_iter().cycle()) {
+        if rest.is_empty() {
+            break;
+        }
+        let picture = Picture::new(size, stream.layout);
+        let (frame, after) = rest.split_at_checked(picture.bytes).ok_or(format!(
+            "{} bytes left after frame {}, which is no whole frame of {}x{}",
+            rest.len(),
+            md5s.len(),
+            size.0,
+            size.1
+        ))?;
+        md5s.push(picture.md5(frame));
+        rest = after;
+    }
+    Ok(md5s)
+}
+
+/// How GStreamer lays out a frame of raw video by default (gst_video_info_set_format).
+struct Picture {
+    stride: usize,
+    row: usize,
+    rows: usize,
+    chroma_row: usize,
+    chroma_rows: usize,
+    chroma: usize,
+    bytes: usize,
+}
+
+impl Picture {
+    fn new((width, height): (u32, u32), layout: Layout) -> Self {
+        let (width, height) = (width as usize, height as usize);
+        let sample = layout.sample_bytes();
+        let stride = (width * sample).next_multiple_of(4);
+        let chroma = stride * height.next_multiple_of(2);
+        let chroma_rows = height.div_ceil(2);
+        Picture {
+            stride,
+            row: width * sample,
+            rows: height,
+            chroma_row: width.div_ceil(2) * 2 * sample,
+            chroma_rows,
+            chroma,
+            bytes: chroma + stride * chroma_rows,
+        }
+    }
+
+    fn md5(&self, frame: &[u8]) -> String {
+        let mut md5 = Md5::new();
+        for row in frame.chunks(self.stride).take(self.rows) {
+            md5.update(&row[..self.row]);
+        }
+        for row in frame[self.chroma..].chunks(self.stride).take(self.chroma_rows) {
+            md5.update(&row[..self.chroma_row]);
+        }
+        md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_does_not_count() {
+        let picture = Picture::new((3, 3), Layout::Nv12);
+        assert_eq!((picture.stride, picture.chroma, picture.bytes), (4, 16, 24));
+        let mut frame: Vec<u8> = (0..24).collect();
+        let before = picture.md5(&frame);
+        // The fourth sample of a row and the fourth row are padding.
+        for padding in [3, 7, 11, 12, 13, 14, 15] {
+            frame[padding] = 99;
+        }
+        assert_eq!(picture.md5(&frame), before);
+        // The chroma rows are full: two pairs.
+        frame[19] = 99;
+        assert_ne!(picture.md5(&frame), before);
+    }
+
+    #[test]
+    fn ten_bit_rows_are_twice_as_long() {
+        let picture = Picture::new((16, 8), Layout::P010);
+        assert_eq!((picture.stride, picture.bytes), (32, 32 * 12));
+    }
+}

@@ -1,0 +1,160 @@
+//! Programs that decode through VA-API, and how each gives its frames.
+//!
+//! Every client is run so that it cannot decode in software, and its log must show our driver.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::driver::{self, Environment};
+use crate::process::{self, Finished};
+use crate::stream::Stream;
+
+pub mod ffmpeg;
+pub mod gstreamer;
+pub mod mpv;
+
+/// How long one stream may take before the client counts as hung.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// A way to decode a stream through VA-API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// ffmpeg, frames fetched with the hwdownload filter (vaGetImage or vaDeriveImage).
+    FfmpegDownload,
+    /// ffmpeg, frames mapped with the hwmap filter (vaDeriveImage).
+    FfmpegMap,
+    /// `mpv --hwdec=vaapi-copy`.
+    Mpv,
+    /// The elements of gstreamer1.0-vaapi.
+    Gstreamer,
+}
+
+/// All of them.
+pub const ALL: [Client; 4] =
+    [Client::FfmpegDownload, Client::FfmpegMap, Client::Mpv, Client::Gstreamer];
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Client::FfmpegDownload => "ffmpeg-hwdownload",
+            Client::FfmpegMap => "ffmpeg-hwmap",
+            Client::Mpv => "mpv",
+            Client::Gstreamer => "gstreamer-vaapi",
+        })
+    }
+}
+
+/// Why a client gave no frames.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It could not be run to its end.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// It ended with an error.
+    #[error("{client} ended with {ending}:\n{}", tail(.log))]
+    Ended {
+        /// Which client.
+        client: Client,
+        /// Its exit status or signal.
+        ending: String,
+        /// All that it said.
+        log: String,
+    },
+    /// It gave frames, but nothing shows that they came through our driver.
+    #[error("{client} did not decode through the driver ({sign} is not in its log):\n{}", tail(.log))]
+    Fallback {
+        /// Which client.
+        client: Client,
+        /// What its log lacks.
+        sign: String,
+        /// All that it said.
+        log: String,
+    },
+    /// What it wrote cannot be read as frames.
+    #[error("{client}: {what}:\n{}", tail(.log))]
+    Output {
+        /// Which client.
+        client: Client,
+        /// What is wrong.
+        what: String,
+        /// All that it said.
+        log: String,
+    },
+}
+
+impl Failure {
+    /// What the client said.
+    pub fn log(&self) -> &str {
+        match self {
+            Failure::Process(process::Error::TimedOut { log, .. })
+            | Failure::Ended { log, .. }
+            | Failure::Fallback { log, .. }
+            | Failure::Output { log, .. } => log,
+            Failure::Process(_) => "",
+        }
+    }
+}
+
+/// Enough of a log to see what happened.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(25)..].iter().map(|line| format!("    {line}\n")).collect()
+}
+
+/// What every client needs to run.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The driver and the display.
+    pub environment: Environment,
+    /// A folder for files of passing use; each run takes names of its own.
+    pub scratch: PathBuf,
+}
+
+impl Client {
+    /// The client called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        ALL.into_iter().find(|client| client.to_string() == name)
+    }
+
+    /// The MD5s of the frames of `stream`, in output order, each over the visible area of the frame at
+    /// its own size in [`Stream::layout`].
+    pub fn decode(self, stream: &Stream, setting: &Setting) -> Result<Vec<String>, Failure> {
+        match self {
+            Client::FfmpegDownload | Client::FfmpegMap => ffmpeg::decode(self, stream, setting),
+            Client::Mpv => mpv::decode(stream, setting),
+            Client::Gstreamer => gstreamer::decode(stream, setting),
+        }
+    }
+
+    /// The version of the installed program, as it gives it: "5.1.9-0+deb12u1".
+    pub fn version(self) -> Result<String, process::Error> {
+        let (program, argument, before) = match self {
+            Client::FfmpegDownload | Client::FfmpegMap => ("ffmpeg", "-version", "ffmpeg version "),
+            Client::Mpv => ("mpv", "--version", "mpv "),
+            Client::Gstreamer => ("gst-launch-1.0", "--version", "GStreamer "),
+        };
+        let said = process::run(process::command(program).arg(argument), LIMIT)?.text();
+        let version = said.lines().find_map(|line| line.strip_prefix(before)).unwrap_or_default();
+        Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
+    }
+
+    /// Requires a good exit and each of `signs` in the log.
+    fn check(self, done: Finished, signs: &[&str]) -> Result<Finished, Failure> {
+        if !done.status.success() {
+            return Err(Failure::Ended { client: self, ending: done.ending(), log: done.log });
+        }
+        match signs.iter().find(|sign| !done.log.contains(**sign)) {
+            None => Ok(done),
+            Some(sign) => {
+                let sign = format!("{sign:?}");
+                Err(Failure::Fallback { client: self, sign, log: done.log })
+            }
+        }
+    }
+}
+
+/// What libva says when it has loaded the driver from the folder of `environment`.
+fn loaded(environment: &Environment) -> String {
+    format!("Trying to open {}", environment.directory.join(driver::FILE).display())
+}

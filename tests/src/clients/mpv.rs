@@ -1,0 +1,61 @@
+//! mpv, which copies frames back from the surfaces (`--hwdec=vaapi-copy`).
+
+use std::process::Command;
+
+use super::{Client, Failure, LIMIT, Setting, ffmpeg, loaded};
+use crate::frames;
+use crate::process::{self, Finished};
+use crate::stream::{Codec, Stream};
+
+/// See [`Client::decode`].
+///
+/// mpv writes frames through its encoding output, which hashes them with the same muxer as ffmpeg's
+/// but refuses a change of size. Streams that change size are therefore watched by a showinfo filter
+/// in its playback chain, whose checksums ffmpeg's run translates: see [`decode_sizes`].
+pub(super) fn decode(stream: &Stream, setting: &Setting) -> Result<Vec<String>, Failure> {
+    if !stream.is_one_size() {
+        return decode_sizes(stream, setting);
+    }
+    let mut command = player(stream, setting);
+    command.arg(format!("--vf=format={}", stream.layout.ffmpeg().trim_end_matches("le")));
+    command.args(["--of=framemd5", "--ovc=rawvideo", "--o=-"]).arg(&stream.path);
+    let done = checked(&mut command, setting)?;
+    Ok(frames::parse_framemd5(&done.text()))
+}
+
+/// A stream whose frames change size: mpv's frames are known by their Adler-32 checksums, whose MD5s
+/// come from an ffmpeg run over the same stream that logs both.
+fn decode_sizes(stream: &Stream, setting: &Setting) -> Result<Vec<String>, Failure> {
+    let mut command = player(stream, setting);
+    let format = stream.layout.ffmpeg().trim_end_matches("le");
+    command.args(["--vo=null", "--untimed", "--framedrop=no", "--msg-level=ffmpeg=v"]);
+    command.arg(format!("--vf=format={format},lavfi=[showinfo]")).arg(&stream.path);
+    let done = checked(&mut command, setting)?;
+    let translate = ffmpeg::checksums(stream, setting)?;
+    let named = |sum: String| match translate.iter().find(|(known, _)| *known == sum) {
+        Some((_, md5)) => md5.clone(),
+        None => format!("(Adler-32 {sum})"),
+    };
+    Ok(ffmpeg::showinfo_checksums(&done.log).into_iter().map(named).collect())
+}
+
+/// mpv without a window, sound or configuration that may decode through VA-API only.
+fn player(stream: &Stream, setting: &Setting) -> Command {
+    let mut command = process::command("mpv");
+    setting.environment.apply(&mut command);
+    command.args(["--no-config", "--no-audio", "--no-sub", "--hwdec=vaapi-copy"]);
+    command.args(["--hwdec-codecs=all", "--vd-lavc-software-fallback=no"]);
+    // Standard output carries frames; libva, too, reports on standard error.
+    command.args(["--msg-level=all=v", "--terminal=yes", "--input-terminal=no"]);
+    if stream.codec == Codec::H264 {
+        // Raw H.264 has no timestamps; mpv makes them up and must not drop frames over it.
+        command.arg("--no-correct-pts");
+    }
+    command
+}
+
+fn checked(command: &mut Command, setting: &Setting) -> Result<Finished, Failure> {
+    let done = process::run(command, LIMIT)?;
+    let loaded = loaded(&setting.environment);
+    Client::Mpv.check(done, &["Using hardware decoding (vaapi-copy)", &loaded])
+}

@@ -1,0 +1,45 @@
+//! Running cargo on this project.
+
+use std::process::Command;
+
+use daedalus_tests::process;
+
+use crate::project;
+
+/// The cargo that runs us, in the project's folder.
+pub fn command(subcommand: &str) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = process::command(cargo);
+    command.arg(subcommand).current_dir(project::root());
+    command
+}
+
+/// Whether cargo has `subcommand` (rustfmt and clippy are optional components).
+pub fn has(subcommand: &str) -> bool {
+    command(subcommand).arg("--version").output().is_ok_and(|done| done.status.success())
+}
+
+/// Runs `command` with our own output; an error names it.
+pub fn check(command: &mut Command) -> Result<(), String> {
+    let name = describe(command);
+    let status = command.status().map_err(|e| format!("cannot run {name}: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} failed ({status})")) }
+}
+
+fn describe(command: &Command) -> String {
+    let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+    format!("cargo {}", words.join(" "))
+}
+
+/// The features to build the driver with.
+///
+/// Where the system has a libdav1d that decodes everything right, rav1d need not be compiled.
+pub fn features() -> &'static [&'static str] {
+    let mut dav1d = pkg_config::Config::new();
+    dav1d.atleast_version("1.3").cargo_metadata(false).env_metadata(false).print_system_libs(false);
+    if dav1d.probe("dav1d").is_ok() {
+        &["--no-default-features", "--features", "daedalus-va-driver/embedded"]
+    } else {
+        &[]
+    }
+}

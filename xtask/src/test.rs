@@ -1,0 +1,74 @@
+//! `./x test`: everything that is checked.
+
+use std::io::{BufRead, BufReader};
+use std::process::{ExitCode, Stdio};
+use std::time::Instant;
+
+use daedalus_tests::driver;
+
+use crate::summary::Summary;
+use crate::{build, cargo, lint};
+
+/// Lints, builds and tests; with `filters` only the tests whose names contain one of them.
+pub fn run(filters: &[String], full: bool) -> Result<ExitCode, String> {
+    let started = Instant::now();
+    let mut sum = Summary::default();
+    let mut notes = Vec::new();
+    if filters.is_empty() {
+        let report = lint::check();
+        sum.passed += report.passed;
+        sum.failed += report.failed.len();
+        sum.skipped += report.skipped.len();
+        notes.extend(report.failed.into_iter().map(|why| format!("FAILED: {why}")));
+        notes.extend(report.skipped.into_iter().map(|why| format!("SKIPPED: {why}")));
+    }
+    eprintln!("x: building the driver");
+    let directory = build::driver(build::Profile::Dev)?;
+    // The runners take one filter each.
+    let filters: Vec<Option<&str>> = match filters {
+        [] => vec![None],
+        some => some.iter().map(|filter| Some(filter.as_str())).collect(),
+    };
+    for filter in filters {
+        let mut command = cargo::command("test");
+        command.args(["--workspace", "--no-fail-fast"]).args(cargo::features());
+        command.args(filter.map(|filter| ["--", filter]).into_iter().flatten());
+        command.env(driver::DIRECTORY_VARIABLE, &directory);
+        if full {
+            command.env("DAEDALUS_TIER", "full");
+        }
+        eprintln!(
+            "x: cargo test{}",
+            filter.map_or(String::new(), |filter| format!(" -- {filter}"))
+        );
+        let mut tests = Summary::default();
+        let mut child =
+            command.stdout(Stdio::piped()).spawn().map_err(|e| format!("cannot run cargo: {e}"))?;
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        for line in stdout.lines() {
+            let line = line.map_err(|e| format!("cannot read what cargo test says: {e}"))?;
+            println!("{line}");
+            tests.add(&line);
+            if line.starts_with("test ") && line.ends_with("... ignored") {
+                notes.push(format!("SKIPPED: {}", line.trim_start_matches("test ")));
+            }
+        }
+        let status = child.wait().map_err(|e| format!("cargo test: {e}"))?;
+        if !status.success() && tests.failed == 0 {
+            // It did not build, or a runner died before it could count.
+            tests.failed += 1;
+            notes.push(format!("FAILED: cargo test ended with {status}"));
+        }
+        sum.passed += tests.passed;
+        sum.failed += tests.failed;
+        sum.skipped += tests.skipped;
+    }
+    println!();
+    for note in &notes {
+        println!("{note}");
+    }
+    println!("After {} s:", started.elapsed().as_secs());
+    println!("{sum}");
+    let good = sum.failed == 0 && sum.passed > 0;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
