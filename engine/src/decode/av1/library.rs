@@ -76,8 +76,8 @@ mod api {
         },
         src::lib::{
             dav1d_apply_grain, dav1d_close, dav1d_data_create, dav1d_data_props_unref,
-            dav1d_data_unref, dav1d_default_settings, dav1d_get_decode_error_data_props, dav1d_get_picture, dav1d_open,
-            dav1d_picture_unref, dav1d_send_data,
+            dav1d_data_unref, dav1d_default_settings, dav1d_get_decode_error_data_props,
+            dav1d_get_picture, dav1d_open, dav1d_picture_unref, dav1d_send_data,
         },
     };
 
@@ -327,6 +327,13 @@ impl Picture {
         grain.num_y_points != 0
             || grain.num_uv_points != [0, 0]
             || (grain.clip_to_restricted_range != 0 && grain.chroma_scaling_from_luma != 0)
+    }
+
+    /// The frame header as the library read it.
+    #[cfg(test)]
+    pub(super) fn header(&self) -> &api::Dav1dFrameHeader {
+        // SAFETY: the header lives as long as the picture's reference to it.
+        unsafe { api::frame_header(&self.0).as_ref() }.expect("a picture has a header")
     }
 
     /// The samples of a plane, from its first one to the end of its last row, and the row pitch in

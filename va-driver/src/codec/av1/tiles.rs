@@ -92,8 +92,18 @@ pub fn tile_info(params: &Params, superblocks: &Superblocks, info: &mut TileInfo
     info.tile_rows = p.tile_rows;
     info.tile_size_bytes = 4;
     let axes = [
-        (p.tile_cols, &p.width_in_sbs_minus_1, &mut info.mi_col_starts, &mut info.width_in_sbs_minus_1),
-        (p.tile_rows, &p.height_in_sbs_minus_1, &mut info.mi_row_starts, &mut info.height_in_sbs_minus_1),
+        (
+            p.tile_cols,
+            &p.width_in_sbs_minus_1,
+            &mut info.mi_col_starts,
+            &mut info.width_in_sbs_minus_1,
+        ),
+        (
+            p.tile_rows,
+            &p.height_in_sbs_minus_1,
+            &mut info.mi_row_starts,
+            &mut info.height_in_sbs_minus_1,
+        ),
     ];
     for (axis, (count, said, mi_starts, minus_1)) in axes.into_iter().enumerate() {
         let sbs = superblocks.count(axis);
