@@ -11,7 +11,7 @@ pub mod h264;
 mod request;
 pub mod vp9;
 
-/// Makes all-zero controls: `vp9::Frame::new_zeroed()`.
+/// `new_zeroed()` of the control structs: V4L2 clients start from zeroed controls, too.
 pub use zerocopy::FromZeros;
 
 pub use request::{Codec, Controls, DecodeRequest, NO_REFERENCE, Timestamps};
