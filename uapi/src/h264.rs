@@ -1,8 +1,15 @@
-//! H.264 stateless controls (`V4L2_CID_STATELESS_H264_*`), frame-based decoding mode.
+//! H.264 stateless controls (`V4L2_CID_STATELESS_H264_*`), frame-based decoding mode, and the reader of
+//! the slice headers that the requests carry.
+
+mod rbsp;
+mod slice_header;
 
 use zerocopy::FromZeros;
 
 use crate::STATELESS_BASE;
+
+pub use rbsp::{RbspReader, SyntaxError};
+pub use slice_header::{NAL_IDR_SLICE, NAL_SLICE, SliceHeader, SliceStart, SliceType};
 
 /// `V4L2_CID_STATELESS_H264_DECODE_MODE`.
 pub const CID_DECODE_MODE: u32 = STATELESS_BASE;

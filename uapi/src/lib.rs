@@ -11,6 +11,9 @@ pub mod h264;
 mod request;
 pub mod vp9;
 
+/// `new_zeroed()` of the control structs: V4L2 clients start from zeroed controls, too.
+pub use zerocopy::FromZeros;
+
 pub use request::{Codec, Controls, DecodeRequest, NO_REFERENCE, Timestamps};
 
 /// `V4L2_CID_CODEC_STATELESS_BASE`.
