@@ -69,8 +69,8 @@ mod api {
         },
         src::lib::{
             dav1d_apply_grain, dav1d_close, dav1d_data_create, dav1d_data_props_unref,
-            dav1d_data_unref, dav1d_default_settings, dav1d_get_decode_error_data_props, dav1d_get_picture, dav1d_open,
-            dav1d_picture_unref, dav1d_send_data,
+            dav1d_data_unref, dav1d_default_settings, dav1d_get_decode_error_data_props,
+            dav1d_get_picture, dav1d_open, dav1d_picture_unref, dav1d_send_data,
         },
     };
 
