@@ -97,7 +97,6 @@ static void test_colours(struct client *client, VASurfaceID surface, Window wind
         { "BT.601 by default", 0, { { 81, 90, 240 }, { 145, 54, 34 }, { 41, 240, 110 } } },
         { "BT.601", VA_SRC_BT601, { { 81, 90, 240 }, { 145, 54, 34 }, { 41, 240, 110 } } },
         { "BT.709", VA_SRC_BT709, { { 63, 102, 240 }, { 173, 42, 26 }, { 32, 240, 118 } } },
-        { "SMPTE 240M", VA_SRC_SMPTE_240, { { 62, 102, 240 }, { 170, 42, 28 }, { 35, 240, 116 } } },
     };
     const struct rgb primaries[3] = { red, green, blue };
 

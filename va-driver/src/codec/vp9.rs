@@ -207,3 +207,6 @@ fn segmentation_control(seg: &Segmentation) -> vp9::Segmentation {
 fn flags(bits: &[(bool, u32)]) -> u32 {
     bits.iter().filter(|(set, _)| *set).fold(0, |flags, (_, bit)| flags | bit)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@
 //! Pictures are known by their timestamps: a client may decode a new picture into a surface while this
 //! map still holds an older picture of that surface.
 
-use daedalus_uapi::av1::NUM_REF_FRAMES;
+use daedalus_uapi::{NO_REFERENCE, av1::NUM_REF_FRAMES};
 use libva_sys as va;
 
 /// A picture that a slot may hold.
@@ -49,6 +49,11 @@ impl SlotMap {
         &self.slots
     }
 
+    /// The slots' pictures as requests name them.
+    pub fn timestamps(&self) -> [u64; NUM_REF_FRAMES] {
+        self.slots.map(|slot| slot.map_or(NO_REFERENCE, |stored| stored.timestamp))
+    }
+
     /// The slot that holds the picture which the client calls `surface`: the newest one, since decoding
     /// into a surface ends whatever it held before.
     pub fn slot_of(&self, surface: va::VASurfaceID) -> Option<usize> {
@@ -66,7 +71,10 @@ impl SlotMap {
 
     /// The slots of the pictures that `surfaces` name, one slot for each picture.
     pub fn live(&self, surfaces: &[va::VASurfaceID]) -> u8 {
-        surfaces.iter().filter_map(|surface| self.slot_of(*surface)).fold(0, |mask, i| mask | 1 << i)
+        surfaces
+            .iter()
+            .filter_map(|surface| self.slot_of(*surface))
+            .fold(0, |mask, i| mask | 1 << i)
     }
 
     /// Records that `picture` went to the slots of `refresh_frame_flags`.
