@@ -26,7 +26,8 @@ pub fn skip_mode_frames(
             if forward.is_none_or(|(_, best)| dist(hint, best) > 0) {
                 forward = Some((i, hint));
             }
-        } else if dist(hint, order_hint) > 0 && backward.is_none_or(|(_, best)| dist(hint, best) < 0)
+        } else if dist(hint, order_hint) > 0
+            && backward.is_none_or(|(_, best)| dist(hint, best) < 0)
         {
             backward = Some((i, hint));
         }

@@ -1,8 +1,8 @@
 //! Picture parameters → frame control, but for what depends on the reference slots.
 
 use daedalus_uapi::av1::{
-    Frame, frame_flag, global_motion_flag, loop_filter_flag, quantization_flag, segmentation_flag,
-    warp_model, LOOP_RESTORATION_USES_CHROMA_LR, LOOP_RESTORATION_USES_LR,
+    Frame, LOOP_RESTORATION_USES_CHROMA_LR, LOOP_RESTORATION_USES_LR, frame_flag,
+    global_motion_flag, loop_filter_flag, quantization_flag, segmentation_flag, warp_model,
 };
 
 use super::{
@@ -192,8 +192,11 @@ fn cdef(p: &Params, f: &mut Frame) {
 fn loop_restoration(p: &Params, f: &mut Frame) {
     const RESTORATION_TILESIZE_MAX: u32 = 256;
     let (bits, lr) = (&p.loop_restoration, &mut f.loop_restoration);
-    let kinds =
-        [bits.yframe_restoration_type(), bits.cbframe_restoration_type(), bits.crframe_restoration_type()];
+    let kinds = [
+        bits.yframe_restoration_type(),
+        bits.cbframe_restoration_type(),
+        bits.crframe_restoration_type(),
+    ];
     lr.frame_restoration_type = kinds.map(u32::from);
     if kinds == [0; 3] {
         return;

@@ -146,7 +146,9 @@ fn targets(p: &Params, begun: va::VASurfaceID) -> (va::VASurfaceID, Option<va::V
     let valid = |surface: va::VASurfaceID| (surface != va::VA_INVALID_SURFACE).then_some(surface);
     let current = valid(p.buffer.current_frame).unwrap_or(begun);
     match valid(p.buffer.current_display_picture) {
-        Some(shown) if p.film_grain.apply_grain() != 0 && shown != current => (shown, Some(current)),
+        Some(shown) if p.film_grain.apply_grain() != 0 && shown != current => {
+            (shown, Some(current))
+        }
         _ => (current, None),
     }
 }

@@ -49,7 +49,9 @@ impl Params {
         let buffer = picture.buffer(va::VAPictureParameterBufferType, "picture parameter")?;
         let params = Params::new(buffer.element()?);
         if params.pic.large_scale_tile() != 0 {
-            return Err(Error::InvalidParameter("large scale tile decoding is not supported".into()));
+            return Err(Error::InvalidParameter(
+                "large scale tile decoding is not supported".into(),
+            ));
         }
         Ok(params)
     }

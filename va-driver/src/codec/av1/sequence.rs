@@ -47,7 +47,9 @@ pub fn fill(p: &Params, sequence: &mut Sequence) -> Result<()> {
     if order_hint {
         sequence.order_hint_bits = match p.buffer.order_hint_bits_minus_1 {
             minus_1 @ 0..=7 => minus_1 + 1,
-            other => return Err(Error::InvalidParameter(format!("order_hint_bits_minus_1 {other}"))),
+            other => {
+                return Err(Error::InvalidParameter(format!("order_hint_bits_minus_1 {other}")));
+            }
         };
     }
     sequence.max_frame_width_minus_1 = u16::MAX;

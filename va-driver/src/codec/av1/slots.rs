@@ -66,7 +66,10 @@ impl SlotMap {
 
     /// The slots of the pictures that `surfaces` name, one slot for each picture.
     pub fn live(&self, surfaces: &[va::VASurfaceID]) -> u8 {
-        surfaces.iter().filter_map(|surface| self.slot_of(*surface)).fold(0, |mask, i| mask | 1 << i)
+        surfaces
+            .iter()
+            .filter_map(|surface| self.slot_of(*surface))
+            .fold(0, |mask, i| mask | 1 << i)
     }
 
     /// Records that `picture` went to the slots of `refresh_frame_flags`.

@@ -47,7 +47,8 @@ fn uniform(count: u8, sbs: u32) -> Option<Vec<u32>> {
 
 /// The sizes of `count` tiles of which all but the last are given; the last one takes what remains.
 fn given(count: u8, minus_1: &[u16], sbs: u32) -> Option<Vec<u32>> {
-    let (last, given) = usize::from(count).checked_sub(1).map(|last| (last, minus_1.get(..last)))?;
+    let (last, given) =
+        usize::from(count).checked_sub(1).map(|last| (last, minus_1.get(..last)))?;
     let mut sizes: Vec<u32> = given?.iter().map(|size| u32::from(*size) + 1).collect();
     let rest = sbs.checked_sub(sizes.iter().sum()).filter(|rest| *rest > 0)?;
     sizes.push(rest);
@@ -92,8 +93,18 @@ pub fn tile_info(params: &Params, superblocks: &Superblocks, info: &mut TileInfo
     info.tile_rows = p.tile_rows;
     info.tile_size_bytes = 4;
     let axes = [
-        (p.tile_cols, &p.width_in_sbs_minus_1, &mut info.mi_col_starts, &mut info.width_in_sbs_minus_1),
-        (p.tile_rows, &p.height_in_sbs_minus_1, &mut info.mi_row_starts, &mut info.height_in_sbs_minus_1),
+        (
+            p.tile_cols,
+            &p.width_in_sbs_minus_1,
+            &mut info.mi_col_starts,
+            &mut info.width_in_sbs_minus_1,
+        ),
+        (
+            p.tile_rows,
+            &p.height_in_sbs_minus_1,
+            &mut info.mi_row_starts,
+            &mut info.height_in_sbs_minus_1,
+        ),
     ];
     for (axis, (count, said, mi_starts, minus_1)) in axes.into_iter().enumerate() {
         let sbs = superblocks.count(axis);

@@ -35,9 +35,10 @@ pub(super) struct Slice<'a> {
 
 impl<'a> Buffers<'a> {
     /// Fails if a buffer is missing or malformed, or says what no request can express.
-    pub(super) fn read(picture: &Picture<'a>) -> Result<Self> {
-        let params: va::VAPictureParameterBufferH264 =
-            picture.buffer(va::VAPictureParameterBufferType, "H.264 picture parameter")?.element()?;
+    pub(super) fn read(picture: &'a Picture<'a>) -> Result<Self> {
+        let params: va::VAPictureParameterBufferH264 = picture
+            .buffer(va::VAPictureParameterBufferType, "H.264 picture parameter")?
+            .element()?;
         parameter_sets::check(&params)?;
         let scaling_matrix = match picture.optional(va::VAIQMatrixBufferType) {
             Some(buffer) => parameter_sets::scaling_matrix(&buffer.element()?)?,

@@ -9,7 +9,6 @@ use daedalus_uapi::{
 };
 use libva_sys as va;
 
-
 use super::super::Pictures;
 
 /// Which fields of a frame: `TOP_FIELD_REF` and `BOTTOM_FIELD_REF` bits.

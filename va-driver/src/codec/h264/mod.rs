@@ -19,7 +19,6 @@ use daedalus_uapi::{
 };
 use libva_sys as va;
 
-
 use self::{
     buffers::Buffers,
     dpb::{Dpb, FieldMask},
