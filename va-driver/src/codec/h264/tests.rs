@@ -15,8 +15,9 @@ use crate::{
 
 fn rendered<T: Plain>(kind: va::VABufferType, value: &T) -> Rendered {
     // SAFETY: a plain C struct that was zeroed as a whole, read over its own size.
-    let bytes =
-        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) };
+    let bytes = unsafe {
+        std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>())
+    };
     Rendered { kind, element_size: bytes.len(), count: 1, data: bytes.to_vec() }
 }
 
@@ -66,7 +67,8 @@ impl Coded {
 
     /// Lists an earlier picture as a reference.
     fn refers(mut self, earlier: &Coded, flags: u32) -> Self {
-        let free = self.params.ReferenceFrames.iter_mut().find(|r| r.picture_id == va::VA_INVALID_ID);
+        let free =
+            self.params.ReferenceFrames.iter_mut().find(|r| r.picture_id == va::VA_INVALID_ID);
         let free = free.unwrap();
         *free = earlier.params.CurrPic;
         free.frame_idx = earlier.params.frame_num.into();
@@ -181,7 +183,8 @@ fn references_are_named_by_the_timestamps_of_their_pictures() {
     let mut translator = translator();
     let first = coded(1, 0).slice(true, 0, None, false);
     let second = coded(2, 1).refers(&first, SHORT).slice(false, 0, Some(1), true);
-    let third = coded(3, 2).refers(&second, SHORT).refers(&first, LONG).slice(false, 0, Some(1), true);
+    let third =
+        coded(3, 2).refers(&second, SHORT).refers(&first, LONG).slice(false, 0, Some(1), true);
     controls(&mut translator, &first);
     assert_eq!(controls(&mut translator, &second).decode_params.dpb[0].reference_ts, 1000);
     let dpb = controls(&mut translator, &third).decode_params.dpb;
@@ -223,9 +226,8 @@ fn frame_numbers_above_the_current_one_have_wrapped() {
 #[test]
 fn the_defaults_are_those_of_slices_that_do_not_override() {
     let mut translator = translator();
-    let mut default = |coded: Coded| {
-        controls(&mut translator, &coded).pps.num_ref_idx_l0_default_active_minus1
-    };
+    let mut default =
+        |coded: Coded| controls(&mut translator, &coded).pps.num_ref_idx_l0_default_active_minus1;
     assert_eq!(default(coded(1, 0).slice(true, 5, None, false)), 0);
     let mixed = coded(2, 1).slice(false, 5, Some(4), true).slice(false, 5, Some(3), false);
     assert_eq!(default(mixed), 2);
@@ -237,10 +239,12 @@ fn the_defaults_are_those_of_slices_that_do_not_override() {
 fn a_field_pair_is_two_requests_of_one_timestamp() {
     let mut translator = translator();
     let top = coded(1, 0).field(false).slice(true, 0, None, false);
-    let bottom = coded(1, 0)
-        .refers(&top, SHORT | va::VA_PICTURE_H264_TOP_FIELD)
-        .field(true)
-        .slice(false, 0, Some(1), true);
+    let bottom = coded(1, 0).refers(&top, SHORT | va::VA_PICTURE_H264_TOP_FIELD).field(true).slice(
+        false,
+        0,
+        Some(1),
+        true,
+    );
     assert!(give(&mut translator, &top).unwrap().is_empty(), "the second field may follow");
     let ready = give(&mut translator, &bottom).unwrap();
     assert_eq!(ready.len(), 2);
@@ -323,7 +327,7 @@ fn scaling_lists_pass_in_raster_order_unless_they_are_flat() {
     assert_eq!(scaled.sps.profile_idc, 100, "the Main profile has no scaling lists");
     assert_eq!(scaled.scaling_matrix.scaling_list_4x4[2][1], 17);
     assert_eq!(scaled.scaling_matrix.scaling_list_8x8[3][8], 40);
-    iq.ScalingList4x4[0][0] = 0;
+    picture.iq.as_mut().unwrap().ScalingList4x4[0][0] = 0;
     assert!(matches!(give(&mut translator, &picture), Err(Error::InvalidParameter(_))));
 }
 
@@ -336,8 +340,7 @@ fn slice_data_in_parts_is_joined_and_start_codes_are_dropped() {
     (begin.slice_data_flag, begin.slice_data_size) = (va::VA_SLICE_DATA_FLAG_BEGIN, 7);
     (end.slice_data_flag, end.slice_data_offset) = (va::VA_SLICE_DATA_FLAG_END, 0);
     end.slice_data_size = nal.len() as u32 - 3;
-    parts.slices =
-        vec![(begin, [&[0, 0, 0, 1], &nal[..3]].concat()), (end, nal[3..].to_vec())];
+    parts.slices = vec![(begin, [&[0, 0, 0, 1], &nal[..3]].concat()), (end, nal[3..].to_vec())];
     let expected = give(&mut translator(), &whole).unwrap();
     assert_eq!(give(&mut translator(), &parts).unwrap()[0].data, expected[0].data);
 
