@@ -7,6 +7,7 @@
 pub mod catalogue;
 pub mod clients;
 pub mod clips;
+pub mod corpus;
 pub mod display;
 pub mod driver;
 pub mod frames;
@@ -14,3 +15,4 @@ pub mod pinpoint;
 pub mod process;
 pub mod refusals;
 pub mod stream;
+pub mod valgrind;

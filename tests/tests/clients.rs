@@ -5,19 +5,18 @@
 //! decode, not just the core.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use daedalus_tests::clients::{self, Client, Setting, ffmpeg};
+use daedalus_tests::catalogue::Tier;
+use daedalus_tests::clients::{self, Client, Setting};
+use daedalus_tests::corpus::{self, Corpus};
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
-use daedalus_tests::frames::{self, Frame};
+use daedalus_tests::frames;
 use daedalus_tests::refusals::{self, Refusal};
 use daedalus_tests::stream::Stream;
-use daedalus_tests::{catalogue, clips, process};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
@@ -38,15 +37,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
             directory: driver::directory()?,
             display: display.name().to_owned(),
         },
-        scratch: scratch()?,
+        scratch: corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "clients")?,
     });
-    let folder = catalogue::folder();
-    let streams = match &folder {
-        Some(folder) => catalogue::streams(folder, tier()?)?,
-        None => generated()?,
-    };
+    let Corpus { streams, generated } = corpus::streams(tier()?)?;
     let mut trials = Vec::new();
-    if folder.is_none() {
+    if generated {
         // Ignored, so that the summary says that something was left out.
         let name = "catalogue: ../shared/vectors is absent, generated clips are used instead";
         trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
@@ -110,55 +105,10 @@ fn versions() -> Result<HashMap<Client, String>, String> {
     clients::ALL.into_iter().map(version).collect()
 }
 
-fn tier() -> Result<catalogue::Tier, String> {
+fn tier() -> Result<Tier, String> {
     match std::env::var("DAEDALUS_TIER").as_deref() {
-        Err(_) | Ok("core") => Ok(catalogue::Tier::Core),
-        Ok("full") => Ok(catalogue::Tier::Full),
+        Err(_) | Ok("core") => Ok(Tier::Core),
+        Ok("full") => Ok(Tier::Full),
         Ok(other) => Err(format!("DAEDALUS_TIER is {other:?}, neither core nor full")),
     }
-}
-
-/// A new folder below cargo's folder for tests, emptied of what an earlier run left.
-fn scratch() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
-    match fs::remove_dir_all(&folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(format!("{}: {e}", folder.display()));
-        }
-        _ => {}
-    }
-    fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    Ok(folder)
-}
-
-/// Small clips of each kind, with what ffmpeg decodes in software as the reference.
-fn generated() -> Result<Vec<Stream>, String> {
-    let extent = clips::Extent { width: 354, height: 290, frames: 30 };
-    let encoders = clips::Encoders::list().map_err(|e| e.to_string())?;
-    let mut streams = Vec::new();
-    for recipe in clips::RECIPES {
-        let path = recipe
-            .make(extent, &encoders, |encoder| eprintln!("making {} ({encoder})", recipe.name))
-            .map_err(|why| format!("{}: {why}", recipe.name))?;
-        let mut command = process::command("ffmpeg");
-        command.args(["-nostdin", "-v", "error", "-i"]).arg(&path);
-        command.args(["-vf", &format!("format={}", recipe.layout.ffmpeg())]);
-        command.args(ffmpeg::FRAME_MD5S);
-        let done =
-            process::run(&mut command, Duration::from_secs(60)).map_err(|e| e.to_string())?;
-        let size = (extent.width, extent.height);
-        let frames: Vec<Frame> = frames::parse_framemd5(&done.text())
-            .into_iter()
-            .map(|md5| Frame { size, md5 })
-            .collect();
-        if frames.is_empty() {
-            return Err(format!(
-                "{}: software decoding gives no frame:\n{}",
-                recipe.name, done.log
-            ));
-        }
-        let (codec, layout) = (recipe.codec, recipe.layout);
-        streams.push(Stream { name: recipe.name.into(), path, codec, layout, frames });
-    }
-    Ok(streams)
 }

@@ -19,7 +19,7 @@ pub(super) fn decode(stream: &Stream, setting: &Setting) -> Result<Vec<String>, 
     let mut command = player(stream, setting);
     command.arg(format!("--vf=format={}", stream.layout.ffmpeg().trim_end_matches("le")));
     command.args(["--of=framemd5", "--ovc=rawvideo", "--o=-"]).arg(&stream.path);
-    let done = checked(&mut command, setting)?;
+    let done = checked(process::run(&mut command, LIMIT)?, setting)?;
     Ok(frames::parse_framemd5(&done.text()))
 }
 
@@ -28,9 +28,12 @@ pub(super) fn decode(stream: &Stream, setting: &Setting) -> Result<Vec<String>, 
 fn decode_sizes(stream: &Stream, setting: &Setting) -> Result<Vec<String>, Failure> {
     let mut command = player(stream, setting);
     let format = stream.layout.ffmpeg().trim_end_matches("le");
-    command.args(["--vo=null", "--untimed", "--framedrop=no", "--msg-level=ffmpeg=v"]);
+    command.args(["--vo=null", "--untimed", "--framedrop=no"]);
     command.arg(format!("--vf=format={format},lavfi=[showinfo]")).arg(&stream.path);
-    let done = checked(&mut command, setting)?;
+    let mut done = process::run(&mut command, LIMIT)?;
+    // Unless it writes frames there, mpv talks on standard output.
+    done.log.push_str(&done.text());
+    let done = checked(done, setting)?;
     let translate = ffmpeg::checksums(stream, setting)?;
     let named = |sum: String| match translate.iter().find(|(known, _)| *known == sum) {
         Some((_, md5)) => md5.clone(),
@@ -45,8 +48,8 @@ fn player(stream: &Stream, setting: &Setting) -> Command {
     setting.environment.apply(&mut command);
     command.args(["--no-config", "--no-audio", "--no-sub", "--hwdec=vaapi-copy"]);
     command.args(["--hwdec-codecs=all", "--vd-lavc-software-fallback=no"]);
-    // Standard output carries frames; libva, too, reports on standard error.
-    command.args(["--msg-level=all=v", "--terminal=yes", "--input-terminal=no"]);
+    // libva's messages show which driver it opens.
+    command.args(["--msg-level=all=v,vaapi=trace", "--terminal=yes", "--input-terminal=no"]);
     if stream.codec == Codec::H264 {
         // Raw H.264 has no timestamps; mpv makes them up and must not drop frames over it.
         command.arg("--no-correct-pts");
@@ -54,8 +57,7 @@ fn player(stream: &Stream, setting: &Setting) -> Command {
     command
 }
 
-fn checked(command: &mut Command, setting: &Setting) -> Result<Finished, Failure> {
-    let done = process::run(command, LIMIT)?;
+fn checked(done: Finished, setting: &Setting) -> Result<Finished, Failure> {
     let loaded = loaded(&setting.environment);
     Client::Mpv.check(done, &["Using hardware decoding (vaapi-copy)", &loaded])
 }

@@ -72,7 +72,7 @@ pub struct Picture<'a> {
     pub buffers: &'a [Rendered],
 }
 
-impl Picture<'_> {
+impl<'a> Picture<'a> {
     /// The only buffer of a kind; the last one if the client sent several.
     /// Fails with `InvalidBuffer`, naming `what`, if there is none.
     pub fn buffer(&self, kind: va::VABufferType, what: &str) -> Result<&Rendered> {
@@ -87,7 +87,7 @@ impl Picture<'_> {
     /// Slice parameter elements, each with the bytes of the data buffer that belongs to it. The nth
     /// parameter buffer goes with the nth data buffer, in whatever order the client sent the two kinds.
     /// Fails if the numbers differ.
-    pub fn slices<T: Plain>(&self) -> Result<Vec<(T, &[u8])>> {
+    pub fn slices<T: Plain>(&self) -> Result<Vec<(T, &'a [u8])>> {
         let params = self.buffers.iter().filter(|b| b.kind == va::VASliceParameterBufferType);
         let data = self.buffers.iter().filter(|b| b.kind == va::VASliceDataBufferType);
         let (params, data): (Vec<_>, Vec<_>) = (params.collect(), data.collect());

@@ -1,8 +1,8 @@
 //! Y'CbCr of limited range → BGRX.
 
-use yuv::{YuvBiPlanarImage, YuvConversionMode, YuvRange, YuvStandardMatrix};
+use dcv_color_primitives::{ColorSpace, ImageFormat, PixelFormat, convert_image};
 
-use super::{Error, Snapshot, snapshot::Samples};
+use super::{Error, Snapshot};
 
 /// How Y'CbCr was made from R'G'B'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,49 +11,54 @@ pub enum Colour {
     Bt601,
     /// ITU-R BT.709.
     Bt709,
-    /// SMPTE 240M.
-    Smpte240,
 }
 
-/// The snapshot's pixels, four bytes each: blue, green, red, 255. Luma 16 is black and 235 white (64 and
-/// 940 with ten bits). The chroma of a block serves all its pixels.
+/// The snapshot's pixels, four bytes each: blue, green, red, 255. Luma 16 is black and 235 white. The
+/// chroma of a block serves all its pixels.
 pub(super) fn bgrx(snapshot: &Snapshot, colour: Colour) -> Result<Vec<u8>, Error> {
-    let matrix = match colour {
-        Colour::Bt601 => YuvStandardMatrix::Bt601,
-        Colour::Bt709 => YuvStandardMatrix::Bt709,
-        // Kr and Kb. The crate's own table for this standard (yuv 0.8.20, 8 bits) is wrong.
-        Colour::Smpte240 => YuvStandardMatrix::Custom(0.212, 0.087),
+    let color_space = match colour {
+        Colour::Bt601 => ColorSpace::Bt601,
+        Colour::Bt709 => ColorSpace::Bt709,
     };
-    let (width, height) = (snapshot.width, snapshot.height);
-    let (y_stride, uv_stride) = (width, width.next_multiple_of(2));
-    let stride = width * 4;
-    let mut pixels = vec![0; stride as usize * height as usize];
-    let (range, mode) = (YuvRange::Limited, YuvConversionMode::Balanced);
-    match &snapshot.samples {
-        Samples::Eight { luma, chroma } => {
-            let image = YuvBiPlanarImage {
-                y_plane: luma,
-                y_stride,
-                uv_plane: chroma,
-                uv_stride,
-                width,
-                height,
-            };
-            yuv::yuv_nv12_to_bgra(&image, &mut pixels, stride, range, matrix, mode)
+    let source = ImageFormat { pixel_format: PixelFormat::Nv12, color_space, num_planes: 2 };
+    let target = ImageFormat {
+        pixel_format: PixelFormat::Bgra,
+        color_space: ColorSpace::Rgb,
+        num_planes: 1,
+    };
+    // The converter takes even sizes only: odd ones get a column or row more, cut off again below.
+    let (width, height) = (snapshot.width as usize, snapshot.height as usize);
+    let (even_width, even_height) = (width.next_multiple_of(2), height.next_multiple_of(2));
+    let mut padded = Vec::new();
+    let luma = if (width, height) == (even_width, even_height) {
+        &snapshot.luma
+    } else {
+        for row in snapshot.luma.chunks_exact(width) {
+            padded.extend_from_slice(row);
+            padded.resize(padded.len().next_multiple_of(2), row[width - 1]);
         }
-        Samples::Ten { luma, chroma } => {
-            let image = YuvBiPlanarImage {
-                y_plane: luma,
-                y_stride,
-                uv_plane: chroma,
-                uv_stride,
-                width,
-                height,
-            };
-            yuv::p010_to_bgra(&image, &mut pixels, stride, range, matrix, mode)
+        padded.resize(even_width * even_height, 0);
+        &padded
+    };
+    let mut pixels = vec![0; even_width * even_height * 4];
+    convert_image(
+        even_width as u32,
+        even_height as u32,
+        &source,
+        Some(&[even_width, even_width]),
+        &[luma, &snapshot.chroma],
+        &target,
+        Some(&[even_width * 4]),
+        &mut [&mut pixels],
+    )
+    .map_err(|error| Error::Conversion(error.to_string()))?;
+    if even_width != width {
+        for row in 1..height {
+            let start = row * even_width * 4;
+            pixels.copy_within(start..start + width * 4, row * width * 4);
         }
     }
-    .map_err(|error| Error::Conversion(error.to_string()))?;
+    pixels.truncate(width * height * 4);
     Ok(pixels)
 }
 
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn black_white_and_grey_do_not_depend_on_the_standard() {
-        for colour in [Colour::Bt601, Colour::Bt709, Colour::Smpte240] {
+        for colour in [Colour::Bt601, Colour::Bt709] {
             assert_colour(colour, [16, 128, 128], BLACK);
             assert_colour(colour, [235, 128, 128], WHITE);
             assert_colour(colour, [126, 128, 128], [128; 3]);
@@ -132,13 +137,6 @@ mod tests {
         assert_colour(Colour::Bt709, [63, 102, 240], RED);
         assert_colour(Colour::Bt709, [173, 42, 26], GREEN);
         assert_colour(Colour::Bt709, [32, 240, 118], BLUE);
-    }
-
-    #[test]
-    fn smpte_240_primaries() {
-        assert_colour(Colour::Smpte240, [62, 102, 240], RED);
-        assert_colour(Colour::Smpte240, [170, 42, 28], GREEN);
-        assert_colour(Colour::Smpte240, [35, 240, 116], BLUE);
     }
 
     #[test]

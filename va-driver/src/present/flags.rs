@@ -35,8 +35,7 @@ pub struct Options {
     pub field: Field,
     /// `VA_CLEAR_DRAWABLE`: what the picture does not cover becomes black.
     pub clear: bool,
-    /// `VA_SRC_BT601` (also without a flag, as va.h leaves the default to the driver), `VA_SRC_BT709`,
-    /// `VA_SRC_SMPTE_240`.
+    /// `VA_SRC_BT601` (also without a flag, as va.h leaves the default to the driver), `VA_SRC_BT709`.
     pub colour: Colour,
     /// `VA_FILTER_SCALING_*` and `VA_FILTER_INTERPOLATION_*`; the latter, being more exact, wins.
     pub filter: Filter,
@@ -64,7 +63,6 @@ impl Options {
         let colour = match flags & va::VA_SRC_COLOR_MASK {
             0 | va::VA_SRC_BT601 => Colour::Bt601,
             va::VA_SRC_BT709 => Colour::Bt709,
-            va::VA_SRC_SMPTE_240 => Colour::Smpte240,
             other => return Err(Error::Flags(other)),
         };
         let filter = match flags & va::VA_FILTER_INTERPOLATION_MASK {
@@ -119,6 +117,8 @@ mod tests {
             va::VA_ENABLE_BLEND,
             va::VA_FILTER_SCALING_NL_ANAMORPHIC,
             va::VA_SRC_BT601 | va::VA_SRC_BT709,
+            // A standard of analogue HDTV that no stream here uses.
+            va::VA_SRC_SMPTE_240,
             0x80,
             0x4000,
             0x8000_0000,

@@ -1,15 +1,16 @@
 //! Scaling of BGRX pixels, strip by strip.
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
+    FilterType, ImageView, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x4,
 };
 
 use super::{Error, Filter, snapshot::Crop};
 
 /// Pixels that are scaled so that `crop` fills a destination rectangle.
 pub(super) struct Scaler<'a> {
-    source: ImageRef<'a>,
+    source: TypedImageRef<'a, U8x4>,
     crop: Crop,
     /// Destination size.
     size: (u32, u32),
@@ -27,7 +28,7 @@ impl<'a> Scaler<'a> {
         size: (u32, u32),
         filter: Filter,
     ) -> Result<Scaler<'a>, Error> {
-        let source = ImageRef::new(width, height, pixels, PixelType::U8x4)
+        let source = TypedImageRef::from_buffer(width, height, pixels)
             .map_err(|error| Error::Conversion(error.to_string()))?;
         Ok(Scaler { source, crop, size, filter, resizer: Resizer::new() })
     }
@@ -57,11 +58,15 @@ impl<'a> Scaler<'a> {
             .resize_alg(algorithm)
             .crop(left, top, width_in, height_in)
             .use_alpha(false);
-        let mut part = Image::new(width, height, PixelType::U8x4);
-        self.resizer
-            .resize(&self.source, &mut part, &options)
+        let mut pixels = vec![0; width as usize * height as usize * 4];
+        // The typed call: the untyped one would compile the resizer for every pixel type there is.
+        let mut part = TypedImage::<U8x4>::from_buffer(width, height, &mut pixels)
             .map_err(|error| Error::Conversion(error.to_string()))?;
-        Ok(part.into_vec())
+        self.resizer
+            .resize_typed(&self.source, &mut part, &options)
+            .map_err(|error| Error::Conversion(error.to_string()))?;
+        drop(part);
+        Ok(pixels)
     }
 }
 

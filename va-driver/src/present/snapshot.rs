@@ -3,13 +3,6 @@
 use super::{Error, Field};
 use crate::convert::{Format, Layout, Rect};
 
-/// Samples with rows one after the other, without padding; chroma rows hold `width.div_ceil(2)` pairs.
-#[derive(Debug)]
-pub(super) enum Samples {
-    Eight { luma: Vec<u8>, chroma: Vec<u8> },
-    Ten { luma: Vec<u16>, chroma: Vec<u16> },
-}
-
 /// The samples that a rectangle of a picture, or of one of its fields, needs: whole chroma blocks.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -17,7 +10,11 @@ pub struct Snapshot {
     pub(super) width: u32,
     /// Rows that were copied.
     pub(super) height: u32,
-    pub(super) samples: Samples,
+    /// 8-bit samples, rows one after the other without padding. Of ten bits the upper eight are taken:
+    /// the drawable has no more.
+    pub(super) luma: Vec<u8>,
+    /// `width.div_ceil(2)` pairs of Cb, Cr a row.
+    pub(super) chroma: Vec<u8>,
     /// The rectangle in the copied part. Fractions of rows occur in fields.
     pub(super) crop: Crop,
 }
@@ -77,9 +74,9 @@ impl Snapshot {
         let luma = plane(0, top, height, column, width as usize * sample);
         let chroma_bytes = width.next_multiple_of(2) as usize * sample;
         let chroma = plane(1, top / 2, height.div_ceil(2), column, chroma_bytes);
-        let samples = match layout.format {
-            Format::Nv12 => Samples::Eight { luma: bytes(luma), chroma: bytes(chroma) },
-            Format::P010 => Samples::Ten { luma: words(luma), chroma: words(chroma) },
+        let (luma, chroma) = match layout.format {
+            Format::Nv12 => (bytes(luma), bytes(chroma)),
+            Format::P010 => (upper_bytes(luma), upper_bytes(chroma)),
             other => return Err(Error::Format(other)),
         };
         let scale = f64::from(step);
@@ -89,7 +86,7 @@ impl Snapshot {
             width: f64::from(rect.width),
             height: f64::from(rect.height) / scale,
         };
-        Ok(Snapshot { width, height, samples, crop })
+        Ok(Snapshot { width, height, luma, chroma, crop })
     }
 }
 
@@ -99,11 +96,10 @@ fn bytes<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     all
 }
 
-fn words<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Vec<u16> {
+/// The upper bytes of little-endian words.
+fn upper_bytes<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut all = Vec::new();
-    for row in rows {
-        all.extend(row.chunks_exact(2).map(|word| u16::from_le_bytes([word[0], word[1]])));
-    }
+    rows.for_each(|row| all.extend(row.iter().skip(1).step_by(2)));
     all
 }
 
@@ -126,10 +122,7 @@ mod tests {
     }
 
     fn planes(snapshot: &Snapshot) -> (&[u8], &[u8]) {
-        match &snapshot.samples {
-            Samples::Eight { luma, chroma } => (luma, chroma),
-            Samples::Ten { .. } => panic!("ten bits"),
-        }
+        (&snapshot.luma, &snapshot.chroma)
     }
 
     #[test]

@@ -47,6 +47,9 @@ mod api {
         picture.data[index].cast_const().cast()
     }
 
+    /// libdav1d takes references of its own.
+    pub unsafe fn ready_for_grain(_picture: &Dav1dPicture) {}
+
     pub fn frame_header(picture: &Dav1dPicture) -> *const Dav1dFrameHeader {
         picture.frame_hdr
     }
@@ -55,7 +58,11 @@ mod api {
 /// The rav1d crate: pointers are `Option<NonNull>`, results a tuple struct.
 #[cfg(not(system_dav1d))]
 mod api {
-    use std::{mem::MaybeUninit, ptr::NonNull};
+    use std::{
+        mem::{self, MaybeUninit},
+        ptr::NonNull,
+        sync::Arc,
+    };
 
     pub use rav1d::{
         include::dav1d::{
@@ -69,8 +76,8 @@ mod api {
         },
         src::lib::{
             dav1d_apply_grain, dav1d_close, dav1d_data_create, dav1d_data_props_unref,
-            dav1d_data_unref, dav1d_default_settings, dav1d_get_decode_error_data_props, dav1d_get_picture, dav1d_open,
-            dav1d_picture_unref, dav1d_send_data,
+            dav1d_data_unref, dav1d_default_settings, dav1d_get_decode_error_data_props,
+            dav1d_get_picture, dav1d_open, dav1d_picture_unref, dav1d_send_data,
         },
     };
 
@@ -104,6 +111,32 @@ mod api {
 
     pub fn plane(picture: &Dav1dPicture, index: usize) -> *const u8 {
         picture.data[index].map_or(std::ptr::null(), |data| data.as_ptr().cast())
+    }
+
+    /// dav1d_apply_grain() of rav1d 1.1 releases the input's references, which are the caller's: gives it
+    /// a set of its own.
+    ///
+    /// # Safety
+    /// The picture is as the library filled it.
+    pub unsafe fn ready_for_grain(picture: &Dav1dPicture) {
+        macro_rules! add_reference {
+            ($($field:ident),*) => {
+                $(if let Some(raw) = picture.$field {
+                    // SAFETY: the library made it from an Arc that the picture still holds.
+                    let held = unsafe { raw.into_arc() };
+                    mem::forget(Arc::clone(&held));
+                    mem::forget(held);
+                })*
+            };
+        }
+        add_reference!(
+            frame_hdr_ref,
+            seq_hdr_ref,
+            content_light_ref,
+            mastering_display_ref,
+            itut_t35_ref,
+            r#ref
+        );
     }
 
     pub fn frame_header(picture: &Dav1dPicture) -> *const Dav1dFrameHeader {
@@ -195,6 +228,7 @@ impl Library {
         let mut grained = Picture(Dav1dPicture::default());
         // SAFETY: the context is open, `picture` came from it and `grained` is empty.
         let result = unsafe {
+            api::ready_for_grain(&picture.0);
             code!(api::dav1d_apply_grain(self.0, ptr(&mut grained.0), ptr(&mut picture.0)))
         };
         match result {
@@ -293,6 +327,13 @@ impl Picture {
         grain.num_y_points != 0
             || grain.num_uv_points != [0, 0]
             || (grain.clip_to_restricted_range != 0 && grain.chroma_scaling_from_luma != 0)
+    }
+
+    /// The frame header as the library read it.
+    #[cfg(test)]
+    pub(super) fn header(&self) -> &api::Dav1dFrameHeader {
+        // SAFETY: the header lives as long as the picture's reference to it.
+        unsafe { api::frame_header(&self.0).as_ref() }.expect("a picture has a header")
     }
 
     /// The samples of a plane, from its first one to the end of its last row, and the row pitch in

@@ -7,6 +7,8 @@
 //! and a drain that is left half way before the next packet deadlocks the library's frame threads.
 
 mod library;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 

@@ -105,9 +105,10 @@ mod tests {
     #[test]
     fn ns_codes_small_values_with_one_bit_less() {
         // The example of section 4.10.7: n = 5.
-        for (value, code) in [(0, 0b0000_0000), (1, 0b0100_0000), (2, 0b1000_0000), (3, 0b1100_0000)]
-            .into_iter()
-            .chain([(4, 0b1110_0000)])
+        for (value, code) in
+            [(0, 0b0000_0000), (1, 0b0100_0000), (2, 0b1000_0000), (3, 0b1100_0000)]
+                .into_iter()
+                .chain([(4, 0b1110_0000)])
         {
             assert_eq!(bytes(|b| b.ns("x", 5, value).unwrap()), [code], "{value}");
         }

@@ -35,8 +35,7 @@ pub(super) fn film_grain_params(
     };
     let num_y_points = grain.num_y_points;
     points(w, "y", 14, num_y_points, &grain.point_y_value, &grain.point_y_scaling)?;
-    let chroma_scaling_from_luma =
-        !mono_chrome && flag(film_grain_flag::CHROMA_SCALING_FROM_LUMA);
+    let chroma_scaling_from_luma = !mono_chrome && flag(film_grain_flag::CHROMA_SCALING_FROM_LUMA);
     if !mono_chrome {
         w.flag("chroma_scaling_from_luma", chroma_scaling_from_luma)?;
     }

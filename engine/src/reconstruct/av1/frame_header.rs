@@ -272,7 +272,8 @@ fn named_slots<'a>(
     let mut named = Vec::with_capacity(REFS_PER_FRAME);
     for (i, idx) in frame.ref_frame_idx.iter().enumerate() {
         let slot = usize::try_from(*idx).ok().and_then(|idx| slots.get(idx)?.as_ref());
-        named.push(slot.ok_or_else(|| invalid(format!("ref_frame_idx[{i}]: no picture in {idx}")))?);
+        named
+            .push(slot.ok_or_else(|| invalid(format!("ref_frame_idx[{i}]: no picture in {idx}")))?);
     }
     named.try_into().map_err(|_| invalid("ref_frame_idx".into()))
 }

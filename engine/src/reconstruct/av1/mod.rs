@@ -16,8 +16,6 @@ mod quantization;
 mod sequence;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;
 mod tile_info;
 
 use daedalus_uapi::{

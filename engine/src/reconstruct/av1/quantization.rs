@@ -9,16 +9,8 @@ use crate::Result;
 
 const SEG_LVL_ALT_Q: usize = 0;
 /// Segmentation_Feature_Bits and Segmentation_Feature_Signed.
-const SEGMENTATION_FEATURES: [(u32, bool); 8] = [
-    (8, true),
-    (6, true),
-    (6, true),
-    (6, true),
-    (6, true),
-    (3, false),
-    (0, false),
-    (0, false),
-];
+const SEGMENTATION_FEATURES: [(u32, bool); 8] =
+    [(8, true), (6, true), (6, true), (6, true), (6, true), (3, false), (0, false), (0, false)];
 
 /// CodedLossless: no segment loses anything.
 pub(super) fn coded_lossless(frame: &Frame) -> bool {

@@ -43,11 +43,12 @@ impl SequenceHeader {
         if !mono_chrome && !subsampled {
             return Err(unsupported("chroma other than 4:2:0"));
         }
-        let order_hint_bits = match (flag(sequence_flag::ENABLE_ORDER_HINT), sequence.order_hint_bits) {
-            (false, _) => 0,
-            (true, bits @ 1..=8) => bits,
-            (true, bits) => return Err(invalid(format!("order_hint_bits: {bits}"))),
-        };
+        let order_hint_bits =
+            match (flag(sequence_flag::ENABLE_ORDER_HINT), sequence.order_hint_bits) {
+                (false, _) => 0,
+                (true, bits @ 1..=8) => bits,
+                (true, bits) => return Err(invalid(format!("order_hint_bits: {bits}"))),
+            };
         Ok(SequenceHeader {
             use_128x128_superblock: flag(sequence_flag::USE_128X128_SUPERBLOCK),
             enable_filter_intra: flag(sequence_flag::ENABLE_FILTER_INTRA),

@@ -13,7 +13,7 @@ mod tests;
 mod tiles;
 
 use daedalus_uapi::{
-    Controls, NO_REFERENCE, Timestamps,
+    Controls, Timestamps,
     av1::{self, NUM_REF_FRAMES, PRIMARY_REF_NONE, frame_flag, frame_type, order_hint},
 };
 use libva_sys as va;
@@ -96,7 +96,10 @@ impl Av1Translator {
                 pending.draft.target = None;
                 pending.draft.ungrained = None;
             }
-            set_refresh(&mut pending.draft, refresh_frame_flags);
+            if let Controls::Av1(controls) = &mut pending.draft.controls {
+                controls.frame.refresh_frame_flags = refresh_frame_flags;
+                controls.frame.reference_frame_ts = self.slots.timestamps();
+            }
             self.slots.store(pending.stored, refresh_frame_flags);
             ready.push(pending.draft);
         }
@@ -105,9 +108,7 @@ impl Av1Translator {
     /// Fills in what depends on the reference slots.
     fn references(&self, p: &Params, frame: &mut av1::Frame, order_hint_bits: u8) {
         let slots = self.slots.slots();
-        for (ts, slot) in frame.reference_frame_ts.iter_mut().zip(slots) {
-            *ts = slot.map_or(NO_REFERENCE, |stored| stored.timestamp);
-        }
+        frame.reference_frame_ts = self.slots.timestamps();
         frame.ref_frame_idx = [-1; av1::REFS_PER_FRAME];
         if matches!(frame.frame_type, frame_type::KEY | frame_type::INTRA_ONLY) {
             frame.primary_ref_frame = PRIMARY_REF_NONE;
@@ -131,12 +132,6 @@ impl Av1Translator {
                 frame.skip_mode_frame = frames;
             }
         }
-    }
-}
-
-fn set_refresh(draft: &mut Draft, refresh_frame_flags: u8) {
-    if let Controls::Av1(controls) = &mut draft.controls {
-        controls.frame.refresh_frame_flags = refresh_frame_flags;
     }
 }
 
@@ -165,7 +160,6 @@ impl Translator for Av1Translator {
         let p = Params::of(picture)?;
         let (target, ungrained) = targets(&p, picture.target);
         let surface = ungrained.unwrap_or(target);
-        // Whatever becomes of this picture: from here on the surface's name means it.
         let named = named(&p);
         if p.shown_key() {
             // Replaces all references, so what is kept back has no effect on anything.
@@ -192,6 +186,7 @@ impl Translator for Av1Translator {
         let (mut controls, data) = match translated {
             Ok(translated) => translated,
             Err(error) => {
+                // The surface's name means this picture from here on, and there is none.
                 self.slots.forget(surface);
                 return Err(error);
             }
@@ -230,10 +225,16 @@ impl Translator for Av1Translator {
             Placement::Wait => {
                 self.counts.waited += 1;
                 log::debug!("AV1: surface {surface:#x} waits for its successor");
+                // Whoever waits for the surface given to vaBeginPicture commits the picture; nobody
+                // would for another surface.
+                let begun = target == picture.target && ungrained.is_none();
                 self.pending.push(Pending { draft, stored, decoded: false });
-                if self.pending.len() > NUM_REF_FRAMES {
-                    // Only a client that decodes nothing but hidden key frames gets here.
+                // So many only if a client decodes nothing but hidden key frames.
+                let many = self.pending.len() > NUM_REF_FRAMES;
+                if !begun || many {
                     self.commit(ready);
+                }
+                if many {
                     self.pending.remove(0);
                 }
             }

@@ -14,7 +14,7 @@
 //! Pictures are known by their timestamps: a client may decode a new picture into a surface while this
 //! map still holds an older picture of that surface.
 
-use daedalus_uapi::av1::NUM_REF_FRAMES;
+use daedalus_uapi::{NO_REFERENCE, av1::NUM_REF_FRAMES};
 use libva_sys as va;
 
 /// A picture that a slot may hold.
@@ -47,6 +47,11 @@ impl SlotMap {
     /// The slots' pictures.
     pub fn slots(&self) -> &[Option<Stored>; NUM_REF_FRAMES] {
         &self.slots
+    }
+
+    /// The slots' pictures as requests name them.
+    pub fn timestamps(&self) -> [u64; NUM_REF_FRAMES] {
+        self.slots.map(|slot| slot.map_or(NO_REFERENCE, |stored| stored.timestamp))
     }
 
     /// The slot that holds the picture which the client calls `surface`: the newest one, since decoding

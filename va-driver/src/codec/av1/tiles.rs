@@ -47,9 +47,8 @@ fn uniform(count: u8, sbs: u32) -> Option<Vec<u32>> {
 
 /// The sizes of `count` tiles of which all but the last are given; the last one takes what remains.
 fn given(count: u8, minus_1: &[u16], sbs: u32) -> Option<Vec<u32>> {
-    let (last, given) =
-        usize::from(count).checked_sub(1).map(|last| (last, minus_1.get(..last)))?;
-    let mut sizes: Vec<u32> = given?.iter().map(|size| u32::from(*size) + 1).collect();
+    let given = minus_1.get(..usize::from(count).checked_sub(1)?)?;
+    let mut sizes: Vec<u32> = given.iter().map(|size| u32::from(*size) + 1).collect();
     let rest = sbs.checked_sub(sizes.iter().sum()).filter(|rest| *rest > 0)?;
     sizes.push(rest);
     Some(sizes)
