@@ -322,11 +322,21 @@ fn scaling_lists_pass_in_raster_order_unless_they_are_flat() {
     let iq = picture.iq.as_mut().unwrap();
     iq.ScalingList4x4[2][1] = 17;
     iq.ScalingList8x8[1][8] = 40;
+    // SAFETY: every bit pattern is valid for both members of the union.
+    unsafe { picture.params.pic_fields.bits.set_transform_8x8_mode_flag(1) };
     let scaled = controls(&mut translator, &picture);
     assert_ne!(scaled.pps.flags & PPS_SCALING_MATRIX_PRESENT, 0);
     assert_eq!(scaled.sps.profile_idc, 100, "the Main profile has no scaling lists");
     assert_eq!(scaled.scaling_matrix.scaling_list_4x4[2][1], 17);
     assert_eq!(scaled.scaling_matrix.scaling_list_8x8[3][8], 40);
+    picture.iq.as_mut().unwrap().ScalingList8x8[0][0] = 0;
+    assert!(matches!(give(&mut translator, &picture), Err(Error::InvalidParameter(_))));
+    // SAFETY: every bit pattern is valid for both members of the union.
+    unsafe { picture.params.pic_fields.bits.set_transform_8x8_mode_flag(0) };
+    assert!(
+        give(&mut translator, &picture).is_ok(),
+        "8x8 lists mean nothing without their transform"
+    );
     picture.iq.as_mut().unwrap().ScalingList4x4[0][0] = 0;
     assert!(matches!(give(&mut translator, &picture), Err(Error::InvalidParameter(_))));
 }
