@@ -162,9 +162,9 @@ impl Dpb {
         });
         sent.mmco5 |= mmco5;
         let counts = [params.CurrPic.TopFieldOrderCnt, params.CurrPic.BottomFieldOrderCnt];
-        for i in 0..2 {
+        for (i, count) in counts.into_iter().enumerate() {
             if fields.0 & (1 << i) != 0 {
-                sent.order_counts[i] = Some(counts[i]);
+                sent.order_counts[i] = Some(count);
             }
         }
         self.0.insert(target, sent);
