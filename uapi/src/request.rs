@@ -75,8 +75,8 @@ pub struct DecodeRequest<T> {
 pub struct Timestamps(u64);
 
 impl Timestamps {
-    /// The next timestamp.
-    pub fn next(&mut self) -> u64 {
+    /// The timestamp of the next picture.
+    pub fn advance(&mut self) -> u64 {
         self.0 += 1000;
         self.0
     }

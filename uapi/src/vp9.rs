@@ -143,6 +143,9 @@ pub struct MvProbs {
     pub hp: [u8; 2],
 }
 
+/// Coefficient probabilities by band and context.
+pub type CoefProbs = [[[u8; 3]; 6]; 6];
+
 /// `struct v4l2_ctrl_vp9_compressed_hdr`: the probability deltas of the compressed header (VP9 section
 /// 6.3) after inv_map_table; zero means no update.
 #[repr(C)]
@@ -154,7 +157,8 @@ pub struct CompressedHdr {
     pub tx8: [[u8; 1]; 2],
     pub tx16: [[u8; 2]; 2],
     pub tx32: [[u8; 3]; 2],
-    pub coef: [[[[[[u8; 3]; 6]; 6]; 2]; 2]; 4],
+    /// By transform size, plane type, reference type, band, context.
+    pub coef: [[[CoefProbs; 2]; 2]; 4],
     pub skip: [u8; 3],
     pub inter_mode: [[u8; 3]; 7],
     pub interp_filter: [[u8; 2]; 4],

@@ -87,7 +87,7 @@ impl Translator for Vp9Translator {
         [frame.last_frame_ts, frame.golden_frame_ts, frame.alt_frame_ts] =
             self.references(&params, &header);
 
-        let timestamp = self.timestamps.next();
+        let timestamp = self.timestamps.advance();
         self.pictures.retain(|surface| params.reference_frames.contains(&surface));
         self.pictures.insert(picture.target, timestamp);
         ready.push(draft(timestamp, frame, compressed_hdr, data, picture.target));

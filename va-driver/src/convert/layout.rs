@@ -3,6 +3,7 @@
 use libva_sys as va;
 
 use super::Error;
+use crate::memory::ALIGNMENT;
 
 /// The formats that surfaces and images have, all 4:2:0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,12 +107,14 @@ pub struct Layout {
     pub planes: [Plane; 3],
 }
 
-/// Pitches of new layouts are multiples of this.
-const PITCH_ALIGNMENT: usize = 64;
+/// Planes of new layouts have room for rows in multiples of this many luma rows: whole macroblocks.
+const ROW_ALIGNMENT: usize = 16;
 
 impl Layout {
-    /// The layout of a new image: planes one after the other, pitches aligned to 64 bytes, no padding
-    /// rows. Fails if a side is zero or the whole does not fit into `VAImage.data_size`, 32 bits.
+    /// The layout of a new surface or image: planes one after the other, pitches aligned to 64 bytes,
+    /// room for whole macroblocks. It is one for both, because GStreamer 1.22 maps a derived image with
+    /// the offsets of a created one. Fails if a side is zero or the whole does not fit into
+    /// `VAImage.data_size`, 32 bits.
     pub fn new(format: Format, width: u32, height: u32) -> Result<Layout, Error> {
         let mut layout = Layout { format, width, height, planes: [Plane::default(); 3] };
         let too_large = || Error::Size(width, height);
@@ -122,11 +125,11 @@ impl Layout {
         for index in 0..format.planes() {
             let pitch = layout
                 .row_bytes(index)
-                .and_then(|bytes| bytes.checked_next_multiple_of(PITCH_ALIGNMENT))
+                .and_then(|bytes| bytes.checked_next_multiple_of(ALIGNMENT))
                 .ok_or_else(too_large)?;
             layout.planes[index] = Plane { offset: end, pitch };
             end = pitch
-                .checked_mul(layout.rows(index))
+                .checked_mul(layout.padded_rows(index))
                 .and_then(|size| end.checked_add(size))
                 .filter(|end| u32::try_from(*end).is_ok())
                 .ok_or_else(too_large)?;
@@ -134,15 +137,21 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Bytes from the start of the memory to the end of the last row of the plane that lies last,
-    /// pitches counted whole: `VAImage.data_size` of a layout made by [`Layout::new`].
+    /// Bytes that the memory of a layout made by [`Layout::new`] has: `VAImage.data_size`.
     /// `None` if that cannot be counted.
     pub fn data_size(&self) -> Option<usize> {
         (0..self.format.planes()).try_fold(0usize, |size, index| {
             let plane = self.planes[index];
-            let end = plane.pitch.checked_mul(self.rows(index))?.checked_add(plane.offset)?;
+            let end =
+                plane.pitch.checked_mul(self.padded_rows(index))?.checked_add(plane.offset)?;
             Some(size.max(end))
         })
+    }
+
+    /// Rows that a plane of a new layout has room for.
+    fn padded_rows(&self, plane: usize) -> usize {
+        let luma = (self.height as usize).next_multiple_of(ROW_ALIGNMENT);
+        if plane == 0 { luma } else { luma / 2 }
     }
 
     /// Rows of a plane.
@@ -196,24 +205,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn new_layouts_have_aligned_pitches_and_round_odd_chroma_up() {
+    fn new_layouts_have_aligned_pitches_and_room_for_macroblocks() {
+        let plane = |offset, pitch| Plane { offset, pitch };
         let nv12 = Layout::new(Format::Nv12, 65, 3).unwrap();
-        assert_eq!(
-            nv12.planes[..2],
-            [Plane { offset: 0, pitch: 128 }, Plane { offset: 384, pitch: 128 }]
-        );
-        assert_eq!(nv12.data_size(), Some(384 + 2 * 128));
+        assert_eq!(nv12.planes[..2], [plane(0, 128), plane(16 * 128, 128)]);
+        assert_eq!(nv12.data_size(), Some(24 * 128));
 
-        let p010 = Layout::new(Format::P010, 33, 1).unwrap();
-        assert_eq!(
-            p010.planes[..2],
-            [Plane { offset: 0, pitch: 128 }, Plane { offset: 128, pitch: 128 }]
-        );
-        assert_eq!(p010.data_size(), Some(256));
+        let p010 = Layout::new(Format::P010, 33, 17).unwrap();
+        assert_eq!(p010.planes[..2], [plane(0, 128), plane(32 * 128, 128)]);
+        assert_eq!(p010.data_size(), Some(48 * 128));
 
         let i420 = Layout::new(Format::I420, 129, 5).unwrap();
-        let plane = |offset, pitch| Plane { offset, pitch };
-        assert_eq!(i420.planes, [plane(0, 192), plane(960, 128), plane(960 + 3 * 128, 128)]);
+        let (cb, cr) = (16 * 192, 16 * 192 + 8 * 128);
+        assert_eq!(i420.planes, [plane(0, 192), plane(cb, 128), plane(cr, 128)]);
         assert_eq!(i420.data_size(), Some(960 + 6 * 128));
     }
 

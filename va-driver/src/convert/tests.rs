@@ -162,12 +162,13 @@ fn memory_that_is_too_short_is_refused() {
     let dst = Sample::new(Format::I420, 8, 8, 1);
     let rect = Rect { x: 0, y: 0, width: 1, height: 1 };
     let mut out = dst.bytes.clone();
-    for length in [0, 1, 64 * 8, src.bytes.len() - 64] {
+    // Eight luma rows, room for 16, four chroma rows, of 64 bytes each: one row too few.
+    for length in [0, 1, 64 * 8, 64 * 16, 64 * 19] {
         let short = &src.bytes[..length];
         let result = copy_region(short, &src.layout, rect, &mut out, &dst.layout, (0, 0));
         assert!(matches!(result, Err(Error::Memory { .. })), "{length}: {result:?}");
     }
-    let short = out.len() - 64;
+    let short = dst.layout.planes[2].offset + 64 * 3;
     let result = copy_region(&src.bytes, &src.layout, rect, &mut out[..short], &dst.layout, (0, 0));
     assert!(matches!(result, Err(Error::Memory { plane: 2, .. })));
 }

@@ -9,9 +9,9 @@ use libva_sys as va;
 
 use super::stream::Stream;
 use crate::{
-    convert::{Format, Layout, Plane},
+    convert::{Format, Layout},
     error::{Error, Result},
-    memory::{ALIGNMENT, Block},
+    memory::Block,
 };
 
 /// The format of surfaces for `VA_RT_FORMAT_*` bits, the deeper one if several are set.
@@ -54,18 +54,14 @@ struct State {
 impl Surface {
     /// A surface with its memory. Width and height in samples, checked by the caller.
     pub fn new(format: Format, width: u32, height: u32) -> Result<Surface> {
-        let coded_width = width.next_multiple_of(16);
-        let coded_height = height.next_multiple_of(16);
-        let pitch = (coded_width as usize * format.bytes_per_sample()).next_multiple_of(ALIGNMENT);
-        let chroma_offset = pitch * coded_height as usize;
-        let memory = Arc::new(Block::new(chroma_offset + chroma_offset / 2)?);
-        let planes =
-            [Plane { offset: 0, pitch }, Plane { offset: chroma_offset, pitch }, Plane::default()];
+        let layout = Layout::new(format, width, height)?;
+        let size = layout.data_size().ok_or(Error::UnsupportedResolution(width, height))?;
+        let memory = Arc::new(Block::new(size)?);
         Ok(Surface {
             id: va::VA_INVALID_ID,
-            layout: Layout { format, width, height, planes },
-            coded_width,
-            coded_height,
+            layout,
+            coded_width: width.next_multiple_of(16),
+            coded_height: height.next_multiple_of(16),
             memory,
             state: Mutex::new(State {
                 pending: 0,

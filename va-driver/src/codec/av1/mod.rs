@@ -91,7 +91,7 @@ impl Av1Translator {
                 // Its pixels have been delivered: decode it again for its effect on later pictures.
                 self.counts.repeated += 1;
                 log::debug!("AV1: surface {surface:#x} is decoded again, into its slot");
-                pending.stored.timestamp = self.timestamps.next();
+                pending.stored.timestamp = self.timestamps.advance();
                 pending.draft.timestamp = pending.stored.timestamp;
                 pending.draft.target = None;
                 pending.draft.ungrained = None;
@@ -193,7 +193,7 @@ impl Translator for Av1Translator {
         };
 
         let stored = Stored {
-            timestamp: self.timestamps.next(),
+            timestamp: self.timestamps.advance(),
             surface,
             order_hint: controls.frame.order_hint,
         };

@@ -82,7 +82,7 @@ impl H264Translator {
         let timestamp = match second {
             Some(first) => first.timestamp,
             None => {
-                let timestamp = self.timestamps.next();
+                let timestamp = self.timestamps.advance();
                 if fields.is_field() {
                     // Operation 5 makes the frame number of what follows start again.
                     let frame_num = if mmco5 { 0 } else { params.frame_num };
