@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    os::unix::thread::JoinHandleExt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -146,7 +147,10 @@ impl Drop for Session {
         self.closing.store(true, Ordering::Relaxed);
         self.jobs = None;
         if let Some(worker) = self.worker.take() {
-            if self.owner == std::process::id() && worker.thread().id() != thread::current().id() {
+            // The last answer may drop whoever owns the session, on the worker itself.
+            // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
+            let here = unsafe { libc::pthread_self() };
+            if self.owner == std::process::id() && worker.as_pthread_t() != here {
                 let _ = worker.join();
             }
         }

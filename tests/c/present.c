@@ -234,6 +234,11 @@ static void test_refusals(struct client *client, VASurfaceID surface, Window win
            vaPutSurface(va, surface, window, 0, 0, 64, 48, 0, 0, 64, 48, NULL, 0,
                         VA_FILTER_SCALING_NL_ANAMORPHIC));
     EXPECT(VA_STATUS_ERROR_FLAG_NOT_SUPPORTED,
+           vaPutSurface(va, surface, window, 0, 0, 64, 48, 0, 0, 64, 48, NULL, 0, VA_SRC_SMPTE_240));
+    EXPECT(VA_STATUS_ERROR_FLAG_NOT_SUPPORTED,
+           vaPutSurface(va, surface, window, 0, 0, 64, 48, 0, 0, 64, 48, NULL, 0,
+                        VA_SRC_BT601 | VA_SRC_BT709));
+    EXPECT(VA_STATUS_ERROR_FLAG_NOT_SUPPORTED,
            vaPutSurface(va, surface, window, 0, 0, 64, 48, 0, 0, 64, 48, NULL, 0, 0x40000000));
     XDestroyWindow(client->x11, input_only);
     XFreePixmap(client->x11, bitmap);

@@ -86,7 +86,7 @@ impl<'a> RbspReader<'a> {
     /// se(v).
     pub fn se(&mut self) -> Result<i32, SyntaxError> {
         let code = self.ue()?;
-        let magnitude = (u64::from(code) + 1) / 2;
+        let magnitude = u64::from(code).div_ceil(2);
         // ue() ends at 2^32 - 2, so the magnitude is below 2^31.
         Ok(if code % 2 == 1 { magnitude as i32 } else { -(magnitude as i32) })
     }

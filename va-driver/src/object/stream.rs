@@ -5,7 +5,7 @@
 //! keep the stream of their last picture, and a new context whose first picture refers to such a surface
 //! carries that stream on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use daedalus_uapi::Codec;
 
@@ -19,7 +19,8 @@ use crate::{
 /// One coded stream.
 pub(crate) struct Stream {
     codec: Codec,
-    surfaces: Arc<Surfaces>,
+    /// The driver's table. Weak, since surfaces keep their stream: after vaTerminate neither would go.
+    surfaces: Weak<Surfaces>,
     inner: Mutex<Inner>,
 }
 
@@ -48,6 +49,7 @@ impl Stream {
         session: Box<dyn DeviceSession>,
         surfaces: Arc<Surfaces>,
     ) -> Stream {
+        let surfaces = Arc::downgrade(&surfaces);
         Stream { codec, surfaces, inner: Mutex::new(Inner { translator, session }) }
     }
 
@@ -74,10 +76,12 @@ impl Stream {
 
     /// Submits requests in decode order; `inner` is locked so that nothing comes between them.
     fn submit(self: &Arc<Self>, inner: &Inner, drafts: Vec<Draft>) {
+        let surfaces = self.surfaces.upgrade();
+        let find = |id| surfaces.as_ref()?.get(id);
         for draft in drafts {
             // A surface that is gone by now gets no pixels, but later pictures may refer to its picture.
-            let target = draft.target.and_then(|id| self.surfaces.get(id));
-            let ungrained = draft.ungrained.and_then(|id| self.surfaces.get(id));
+            let target = draft.target.and_then(find);
+            let ungrained = draft.ungrained.and_then(find);
             let written: Vec<Arc<Surface>> = target.iter().chain(&ungrained).cloned().collect();
             for surface in &written {
                 surface.submitted(self);

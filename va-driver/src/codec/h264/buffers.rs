@@ -41,7 +41,7 @@ impl<'a> Buffers<'a> {
             .element()?;
         parameter_sets::check(&params)?;
         let scaling_matrix = match picture.optional(va::VAIQMatrixBufferType) {
-            Some(buffer) => parameter_sets::scaling_matrix(&buffer.element()?)?,
+            Some(buffer) => parameter_sets::scaling_matrix(&params, &buffer.element()?)?,
             None => None,
         };
         let slices = join(picture.slices()?)?;

@@ -88,7 +88,18 @@ pub(super) fn references(
     })
 }
 
+fn is_long_term(reference: &va::VAPictureH264) -> bool {
+    reference.flags & va::VA_PICTURE_H264_LONG_TERM_REFERENCE != 0
+}
+
 impl Dpb {
+    /// The picture that `reference` means, if it was sent.
+    fn sent(&self, reference: &va::VAPictureH264) -> Option<&Sent> {
+        let fields = FieldMask::of_reference(reference);
+        let sent = self.0.get(reference.picture_id);
+        sent.filter(|picture| picture.is(reference, fields, is_long_term(reference)))
+    }
+
     /// The entries for the picture that `params` describes. A reference that was never sent (a "non-
     /// existing" frame behind a gap in frame_num, or a picture before the stream's start) has the
     /// timestamp [`NO_REFERENCE`].
@@ -101,9 +112,8 @@ impl Dpb {
         let current = FieldMask::of_current(params);
         for (entry, reference) in entries.iter_mut().zip(references(params)) {
             let fields = FieldMask::of_reference(reference);
-            let long_term = reference.flags & va::VA_PICTURE_H264_LONG_TERM_REFERENCE != 0;
-            let sent =
-                self.0.get(reference.picture_id).filter(|p| p.is(reference, fields, long_term));
+            let long_term = is_long_term(reference);
+            let sent = self.sent(reference);
             entry.reference_ts = sent.map_or(NO_REFERENCE, |picture| picture.timestamp);
             entry.frame_num = reference.frame_idx as u16;
             entry.pic_num = pic_num(params.frame_num, reference, current, long_term, max_frame_num);
@@ -132,10 +142,13 @@ impl Dpb {
         reference: bool,
         mmco5: bool,
     ) {
-        self.0.retain(|surface| {
-            (second_field || surface != target)
-                && (surface == target || references(params).any(|r| r.picture_id == surface))
-        });
+        let named: Vec<_> =
+            references(params).filter(|r| self.sent(r).is_some()).map(|r| r.picture_id).collect();
+        self.0.retain(
+            |surface| {
+                if surface == target { second_field } else { named.contains(&surface) }
+            },
+        );
         if !reference {
             return;
         }
@@ -149,9 +162,9 @@ impl Dpb {
         });
         sent.mmco5 |= mmco5;
         let counts = [params.CurrPic.TopFieldOrderCnt, params.CurrPic.BottomFieldOrderCnt];
-        for i in 0..2 {
+        for (i, count) in counts.into_iter().enumerate() {
             if fields.0 & (1 << i) != 0 {
-                sent.order_counts[i] = Some(counts[i]);
+                sent.order_counts[i] = Some(count);
             }
         }
         self.0.insert(target, sent);

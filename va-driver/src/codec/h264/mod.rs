@@ -97,7 +97,7 @@ impl H264Translator {
         self.dpb.decoded(target, timestamp, params, is_second, reference, mmco5);
 
         let scaling_matrix =
-            buffers.scaling_matrix.unwrap_or_else(|| parameter_sets::flat_scaling_matrix());
+            buffers.scaling_matrix.unwrap_or_else(parameter_sets::flat_scaling_matrix);
         let controls = h264::Controls { sps, pps, scaling_matrix, decode_params };
         let draft = Draft {
             timestamp,

@@ -163,8 +163,13 @@ pub(super) fn flat_scaling_matrix() -> ScalingMatrix {
 }
 
 /// VA's lists, which are in raster order like V4L2's. `None` if they are flat; fails for a zero.
-pub(super) fn scaling_matrix(matrix: &va::VAIQMatrixBufferH264) -> Result<Option<ScalingMatrix>> {
-    let [intra, inter] = matrix.ScalingList8x8;
+pub(super) fn scaling_matrix(
+    params: &Params,
+    matrix: &va::VAIQMatrixBufferH264,
+) -> Result<Option<ScalingMatrix>> {
+    // Without the 8x8 transform clients leave its lists as they are, zeros included.
+    let transform_8x8 = pic(params).transform_8x8_mode_flag() != 0;
+    let [intra, inter] = if transform_8x8 { matrix.ScalingList8x8 } else { [[16; 64]; 2] };
     // VA has the two 8x8 lists of 4:2:0; those of Cb and Cr fall back to them.
     let scaling_list_8x8 = [intra, inter, intra, inter, intra, inter];
     let lists = ScalingMatrix { scaling_list_4x4: matrix.ScalingList4x4, scaling_list_8x8 };

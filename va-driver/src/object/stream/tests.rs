@@ -182,7 +182,7 @@ fn two_contexts_cannot_build_a_picture_in_one_surface_at_once() {
 
 #[test]
 fn a_driver_starts_and_ends_without_a_client() {
-    let driver = Driver::new().unwrap();
+    let driver = Driver::new(None).unwrap();
     assert_eq!(
         driver.surface(va::VA_INVALID_ID).err(),
         Some(Error::InvalidSurface(va::VA_INVALID_ID))
