@@ -32,6 +32,8 @@ impl Xvfb {
         // it when it is ready.
         let mut server = process::command("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"])
+            // Else it restarts whenever its last client leaves, and turns away who comes meanwhile.
+            .arg("-noreset")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clients::ffmpeg::{self, Fetch};
 use crate::driver::Environment;
 use crate::process;
-use crate::stream::Layout;
+use crate::stream::{Codec, Layout};
 
 /// A sample that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ pub fn compare(
 pub fn frame(
     file: &Path,
     number: usize,
+    codec: Codec,
     software: &str,
     layout: Layout,
     size: (u32, u32),
@@ -80,7 +81,7 @@ pub fn frame(
     let picture = |hardware: bool| {
         let mut command = ffmpeg::command(environment);
         let filter = if hardware {
-            command.args(ffmpeg::VAAPI);
+            command.args(ffmpeg::input(codec));
             Fetch::Download.filter(layout)
         } else {
             software.to_owned()

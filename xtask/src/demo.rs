@@ -28,7 +28,8 @@ struct Item {
 /// What ffprobe says of a file's first video stream.
 #[derive(Debug)]
 struct Video {
-    codec: String,
+    codec: Codec,
+    name: String,
     profile: String,
     size: (u32, u32),
     layout: Layout,
@@ -133,7 +134,7 @@ fn show(item: &Item, sheet: &mut Sheet, environment: &Environment) -> Shown {
         Ok(video) => video,
         Err(why) => return failed("-".into(), "-".into(), "not decoded", why),
     };
-    let title = format!("{} ({} {})", item.title, video.codec, video.profile);
+    let title = format!("{} ({} {})", item.title, video.name, video.profile);
     let size = format!("{}x{}", video.size.0, video.size.1);
     let reference = match decode(&title, item, &video, Through::Software, environment) {
         Ok(reference) => reference,
@@ -152,11 +153,11 @@ fn show(item: &Item, sheet: &mut Sheet, environment: &Environment) -> Shown {
         return failed(size, count, &result, detail);
     }
     let measure = |through| {
-        timing::fps(&item.file, frames, video.layout, through, environment)
+        timing::fps(&item.file, frames, video.codec, video.layout, through, environment)
             .map_or("-".into(), |fps| format!("{fps:.0}"))
     };
     let (va, software) = (measure(Through::Va), measure(Through::Software));
-    let detail = sheet.add(&item.file, frames, video.layout, environment).err();
+    let detail = sheet.add(&item.file, frames, video.codec, video.layout, environment).err();
     Shown {
         row: vec![item.title.clone(), size, count, "exact".into(), va, software],
         exact: detail.is_none(),
@@ -177,6 +178,7 @@ fn explain(
             let spot = pinpoint::frame(
                 &item.file,
                 *frame,
+                video.codec,
                 &video.to_layout,
                 video.layout,
                 video.size,
@@ -195,12 +197,12 @@ fn probe(file: &Path) -> Result<Video, String> {
     let done = process::run(&mut command, Duration::from_secs(60)).map_err(|e| e.to_string())?;
     let text = done.text();
     let value = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
-    let Some(codec) = value("codec_name") else {
+    let Some(name) = value("codec_name") else {
         return Err(format!("ffprobe finds no video in it\n{}", done.log_tail(5)));
     };
-    if Codec::named(codec).is_none() {
-        return Err(format!("its codec is {codec}; the driver decodes H.264, VP9 and AV1"));
-    }
+    let Some(codec) = Codec::named(name) else {
+        return Err(format!("its codec is {name}; the driver decodes H.264, VP9 and AV1"));
+    };
     let format = value("pix_fmt").unwrap_or("unknown");
     let layout = match format {
         "yuv420p" | "yuvj420p" | "gray" => Layout::Nv12,
@@ -216,7 +218,8 @@ fn probe(file: &Path) -> Result<Video, String> {
     let full_range = format.starts_with("yuvj") || format.starts_with("gray");
     let keep = if full_range { "scale=in_range=pc:out_range=pc," } else { "" };
     Ok(Video {
-        codec: codec.to_owned(),
+        codec,
+        name: name.to_owned(),
         profile: value("profile").unwrap_or_default().to_owned(),
         size: (size("width"), size("height")),
         layout,
@@ -235,7 +238,7 @@ fn decode(
     let mut command = ffmpeg::command(environment);
     let (filter, way) = match through {
         Through::Va => {
-            command.args(ffmpeg::VAAPI);
+            command.args(ffmpeg::input(video.codec));
             (Fetch::Download.filter(video.layout), "through VA-API")
         }
         Through::Software => (video.to_layout.clone(), "in software"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use daedalus_tests::clients::ffmpeg::{self, Fetch};
 use daedalus_tests::driver::Environment;
 use daedalus_tests::process::{self, Finished};
-use daedalus_tests::stream::Layout;
+use daedalus_tests::stream::{Codec, Layout};
 
 const COLUMNS: usize = 4;
 const LIMIT: Duration = Duration::from_secs(300);
@@ -30,6 +30,7 @@ impl Sheet {
         &mut self,
         file: &Path,
         frames: usize,
+        codec: Codec,
         layout: Layout,
         environment: &Environment,
     ) -> Result<(), String> {
@@ -44,7 +45,7 @@ impl Sheet {
             wanted.join("+"),
         );
         let mut command = ffmpeg::command(environment);
-        command.arg("-y").args(ffmpeg::VAAPI).arg("-i").arg(file);
+        command.arg("-y").args(ffmpeg::input(codec)).arg("-i").arg(file);
         command.args(["-map", "0:v:0", "-an", "-vf", &filter, "-frames:v", "1"]).arg(&row);
         done(process::run(&mut command, LIMIT))?;
         self.rows.push(row);

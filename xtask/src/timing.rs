@@ -6,7 +6,7 @@ use std::time::Duration;
 use daedalus_tests::clients::ffmpeg::{self, Fetch};
 use daedalus_tests::driver::Environment;
 use daedalus_tests::process;
-use daedalus_tests::stream::Layout;
+use daedalus_tests::stream::{Codec, Layout};
 
 /// Enough for a figure; a film need not be decoded twice more.
 const FRAMES: usize = 300;
@@ -24,6 +24,7 @@ pub enum Through {
 pub fn fps(
     file: &Path,
     frames: usize,
+    codec: Codec,
     layout: Layout,
     through: Through,
     environment: &Environment,
@@ -32,7 +33,7 @@ pub fn fps(
     let mut command = ffmpeg::command(environment);
     command.arg("-benchmark");
     if through == Through::Va {
-        command.args(ffmpeg::VAAPI);
+        command.args(ffmpeg::input(codec));
     }
     command.arg("-i").arg(file).args(["-map", "0:v:0", "-autoscale", "0", "-an"]);
     if through == Through::Va {

@@ -6,13 +6,13 @@ use super::{Client, Failure, LIMIT, Setting};
 use crate::driver::{Environment, VENDOR};
 use crate::frames;
 use crate::process;
-use crate::stream::{Layout, Stream};
+use crate::stream::{Codec, Layout, Stream};
 
 /// What goes before `-i`: decode through VA-API into surfaces, on the X display, or fail.
 ///
 /// With `-hwaccel_output_format vaapi` a decoder that falls back to software delivers frames that the
 /// filters of [`Fetch`] reject.
-pub const VAAPI: [&str; 8] = [
+const VAAPI: [&str; 8] = [
     "-init_hw_device",
     "vaapi=va:,connection_type=x11",
     "-hwaccel",
@@ -22,6 +22,16 @@ pub const VAAPI: [&str; 8] = [
     "-hwaccel_output_format",
     "vaapi",
 ];
+
+/// [`VAAPI`], and the decoder that can use it: for AV1 ffmpeg prefers a library to its own.
+pub fn input(codec: Codec) -> Vec<&'static str> {
+    let decoder = match codec {
+        Codec::H264 => "h264",
+        Codec::Vp9 => "vp9",
+        Codec::Av1 => "av1",
+    };
+    VAAPI.into_iter().chain(["-c:v", decoder]).collect()
+}
 
 /// How pixels get out of a surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +73,7 @@ pub(super) fn decode(
 ) -> Result<Vec<String>, Failure> {
     let fetch = if client == Client::FfmpegMap { Fetch::Map } else { Fetch::Download };
     let mut command = command(&setting.environment);
-    command.args(VAAPI);
+    command.args(input(stream.codec));
     // Surfaces hold the picture without H.264's left and top cropping; ffmpeg applies it by moving
     // pointers only if it may leave them unaligned.
     command.args(["-flags", "unaligned", "-i"]).arg(&stream.path);
@@ -78,7 +88,7 @@ pub(super) fn checksums(
     setting: &Setting,
 ) -> Result<Vec<(String, String)>, Failure> {
     let mut command = command(&setting.environment);
-    command.args(VAAPI).arg("-i").arg(&stream.path);
+    command.args(input(stream.codec)).arg("-i").arg(&stream.path);
     let filter = format!("{},showinfo", Fetch::Download.filter(stream.layout));
     command.args(["-vf", &filter]).args(FRAME_MD5S);
     let done = Client::FfmpegDownload.check(process::run(&mut command, LIMIT)?, &[VENDOR])?;

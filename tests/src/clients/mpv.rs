@@ -50,7 +50,9 @@ fn player(stream: &Stream, setting: &Setting) -> Command {
     command.args(["--hwdec-codecs=all", "--vd-lavc-software-fallback=no"]);
     // libva's messages show which driver it opens.
     command.args(["--msg-level=all=v,vaapi=trace", "--terminal=yes", "--input-terminal=no"]);
-    if stream.codec == Codec::H264 {
+    let container =
+        stream.path.extension().is_some_and(|e| ["mp4", "mkv", "ts"].iter().any(|c| e == *c));
+    if stream.codec == Codec::H264 && !container {
         // Raw H.264 has no timestamps; mpv makes them up and must not drop frames over it.
         command.arg("--no-correct-pts");
     }

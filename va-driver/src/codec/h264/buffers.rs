@@ -35,7 +35,7 @@ pub(super) struct Slice<'a> {
 
 impl<'a> Buffers<'a> {
     /// Fails if a buffer is missing or malformed, or says what no request can express.
-    pub(super) fn read(picture: &Picture<'a>) -> Result<Self> {
+    pub(super) fn read(picture: &'a Picture<'a>) -> Result<Self> {
         let params: va::VAPictureParameterBufferH264 = picture
             .buffer(va::VAPictureParameterBufferType, "H.264 picture parameter")?
             .element()?;
