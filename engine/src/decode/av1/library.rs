@@ -22,6 +22,7 @@ mod api {
     /// A context as the API takes it; null when closed.
     pub type Handle = *mut Dav1dContext;
     pub const CLOSED: Handle = std::ptr::null_mut();
+    pub const LEAST_THREADS: usize = 1;
 
     pub fn ptr<T>(value: &mut T) -> *mut T {
         value
@@ -84,6 +85,8 @@ mod api {
     /// A context as the API takes it; none when closed.
     pub type Handle = Option<Dav1dContext>;
     pub const CLOSED: Handle = None;
+    /// Without frame threads rav1d 1.1 panics, and so aborts the process, at the first damaged tile.
+    pub const LEAST_THREADS: usize = 2;
 
     pub fn ptr<T>(value: &mut T) -> Option<NonNull<T>> {
         Some(NonNull::from(value))
@@ -169,7 +172,7 @@ unsafe impl Send for Library {}
 
 impl Library {
     pub(super) fn open(threads: usize) -> Result<Library, i32> {
-        let threads = threads.clamp(1, 64) as i32;
+        let threads = threads.clamp(api::LEAST_THREADS, 64) as i32;
         let mut settings = api::silent_settings();
         settings.n_threads = threads;
         settings.max_frame_delay = threads;

@@ -97,13 +97,13 @@ impl Av1Decoder {
 
 impl Decoder for Av1Decoder {
     fn send(&mut self, id: u64, packet: &[u8], out: &mut Vec<Output>) {
-        self.pending.push_back(id);
         let mut sent = self.library.send(id, packet);
         if sent == Err(library::EAGAIN) {
             // Full: everything before this packet has to come out first.
-            while self.poll(out) {}
+            self.drain(out);
             sent = self.library.send(id, packet);
         }
+        self.pending.push_back(id);
         if let Err(code) = sent {
             self.fail(code, Some(id), out);
         }
