@@ -218,7 +218,7 @@ mod tests {
         let i420 = Layout::new(Format::I420, 129, 5).unwrap();
         let (cb, cr) = (16 * 192, 16 * 192 + 8 * 128);
         assert_eq!(i420.planes, [plane(0, 192), plane(cb, 128), plane(cr, 128)]);
-        assert_eq!(i420.data_size(), Some(960 + 6 * 128));
+        assert_eq!(i420.data_size(), Some(16 * 192 + 16 * 128));
     }
 
     #[test]
