@@ -104,13 +104,13 @@ fn own_spacing(w: &mut Bits, tiles: &TileInfo, limits: &Limits) -> Result<(u32, 
     let spans = |w: &mut Bits, name: &str, count: u8, minus_1: &[u32], sbs: u32, most: u32| {
         let mut start = 0;
         let mut widest = 0;
-        for i in 0..usize::from(count) {
+        let last = usize::from(count).wrapping_sub(1);
+        for (i, minus_1) in minus_1.iter().enumerate().take(usize::from(count)) {
             if start >= sbs {
                 return Err(invalid(format!("{name}: {count} tiles in {sbs} superblocks")));
             }
             let left = sbs - start;
-            let last = i + 1 == usize::from(count);
-            let size_minus_1 = if last { left - 1 } else { minus_1[i] };
+            let size_minus_1 = if i == last { left - 1 } else { *minus_1 };
             w.ns(name, left.min(most), size_minus_1)?;
             widest = widest.max(size_minus_1 + 1);
             start += size_minus_1 + 1;

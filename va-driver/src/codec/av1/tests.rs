@@ -390,7 +390,7 @@ fn derived_frame_fields_are_complete() {
     p.ref_frame_map = [1, 2, 1, 1, 1, 1, 1, 1];
     p.ref_frame_idx = [0, 1, 1, 1, 1, 1, 1];
     p.order_hint = 8;
-    p.cdef_y_strengths[0] = 0b1010_11;
+    p.cdef_y_strengths[0] = 0b10_1011;
     p.seg_info.feature_mask[3] = 1 << 5;
     // SAFETY: both views of the unions are integers.
     unsafe {
