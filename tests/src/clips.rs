@@ -178,7 +178,7 @@ fn source(extent: Extent, filter: &str) -> String {
          [far][near]overlay=x='(W-w)*abs(sin(2*t))':y='(H-h)*abs(cos(2*t))'[first];\
          testsrc2=s={width}x{height}:r=30,hue=h=90,trim=end_frame={rest}[second];\
          [first]setsar=1,format=yuv444p[a];[second]setsar=1,format=yuv444p[b];\
-         [a][b]concat=n=2:v=1,{filter}",
+         [a][b]concat=n=2:v=1,fps=30,{filter}",
         rest = frames - cut,
     )
 }
