@@ -54,6 +54,13 @@ mod api {
     pub fn frame_header(picture: &Dav1dPicture) -> *const Dav1dFrameHeader {
         picture.frame_hdr
     }
+
+    /// # Safety
+    /// The picture is empty or as the library filled it, and is not used again.
+    pub unsafe fn release(picture: &mut Dav1dPicture) {
+        // SAFETY: the caller's promise.
+        unsafe { dav1d_picture_unref(picture) }
+    }
 }
 
 /// The rav1d crate: pointers are `Option<NonNull>`, results a tuple struct.
@@ -144,6 +151,20 @@ mod api {
 
     pub fn frame_header(picture: &Dav1dPicture) -> *const Dav1dFrameHeader {
         picture.frame_hdr.map_or(std::ptr::null(), |header| header.as_ptr())
+    }
+
+    /// Releases a picture. dav1d_picture_unref() of rav1d 1.1 leaves a default picture behind, which owns
+    /// a new, empty list of ITU-T T.35 messages.
+    ///
+    /// # Safety
+    /// The picture is empty or as the library filled it, and is not used again.
+    pub unsafe fn release(picture: &mut Dav1dPicture) {
+        // SAFETY: the caller's promise.
+        unsafe { dav1d_picture_unref(ptr(picture)) };
+        if let Some(list) = picture.itut_t35_ref.take() {
+            // SAFETY: the library made it from an Arc just now, and nobody else knows it.
+            drop(unsafe { list.into_arc() });
+        }
     }
 
     /// # Safety
@@ -357,7 +378,7 @@ impl Picture {
 
 impl Drop for Picture {
     fn drop(&mut self) {
-        // SAFETY: the struct is empty or holds a reference.
-        unsafe { api::dav1d_picture_unref(ptr(&mut self.0)) }
+        // SAFETY: the struct is empty or holds a reference; it ends here.
+        unsafe { api::release(&mut self.0) }
     }
 }
