@@ -11,6 +11,7 @@ pub mod corpus;
 pub mod display;
 pub mod driver;
 pub mod frames;
+pub mod obu;
 pub mod pinpoint;
 pub mod process;
 pub mod refusals;

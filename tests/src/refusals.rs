@@ -15,8 +15,26 @@ pub struct Refusal {
     pub stream: String,
     /// What the client says then; it must really appear.
     pub message: String,
-    /// The client that decodes the stream exactly all the same.
-    pub exact_through: Client,
+    /// Who decodes the stream exactly all the same.
+    pub exact_through: Witness,
+}
+
+/// What shows that a refused stream is no matter of the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// Another client.
+    Client(Client),
+    /// `tests/small_client`, written `small-client`: for streams that no installed client takes.
+    SmallClient,
+}
+
+impl Witness {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "small-client" => Some(Witness::SmallClient),
+            _ => Client::named(name).map(Witness::Client),
+        }
+    }
 }
 
 impl Refusal {
@@ -37,12 +55,13 @@ fn parse(text: &str) -> Result<Vec<Refusal>, String> {
     let line = |line: &str| {
         let [client, version, stream, message, exact] =
             line.split('\t').collect::<Vec<_>>().try_into().ok()?;
+        let client = Client::named(client)?;
         Some(Refusal {
-            client: Client::named(client)?,
+            client,
             version: version.to_owned(),
             stream: stream.to_owned(),
             message: message.to_owned(),
-            exact_through: Client::named(exact).filter(|e| *e != Client::named(client).unwrap())?,
+            exact_through: Witness::named(exact).filter(|e| *e != Witness::Client(client))?,
         })
     };
     text.lines()
@@ -61,6 +80,13 @@ mod tests {
         assert!(table[0].applies(Client::Mpv, "0.35.1"));
         assert!(!table[0].applies(Client::Mpv, "0.40.0"));
         assert!(!table[0].applies(Client::Gstreamer, "0.35.1"));
+    }
+
+    #[test]
+    fn the_small_client_is_a_witness_but_no_client() {
+        let table = parse("mpv\t*\ta.264\tno\tsmall-client\n").unwrap();
+        assert_eq!(table[0].exact_through, Witness::SmallClient);
+        assert!(parse("small-client\t*\ta.264\tno\tmpv\n").is_err());
     }
 
     #[test]
