@@ -1,4 +1,4 @@
-//! Rows that a client refuses by itself, before it asks the driver (`refusals.tsv`).
+//! Rows that a client cannot do by itself, whatever the driver does (`refusals.tsv`).
 
 use std::path::Path;
 
@@ -13,10 +13,32 @@ pub struct Refusal {
     pub version: String,
     /// The stream's name.
     pub stream: String,
-    /// What the client says then; it must really appear.
-    pub message: String,
+    /// What becomes of it; that must really happen.
+    pub fault: Fault,
     /// Who decodes the stream exactly all the same.
     pub exact_through: Witness,
+}
+
+/// How a client fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It gives up with this message.
+    Says(String),
+    /// It never ends. Written `hangs: REASON`.
+    Hangs,
+    /// It gives other frames, because it asks the driver for something else than the stream says.
+    /// Written `differs: REASON`.
+    Differs,
+}
+
+impl Fault {
+    fn of(text: &str) -> Self {
+        match text.split_once(": ") {
+            Some(("hangs", _)) => Fault::Hangs,
+            Some(("differs", _)) => Fault::Differs,
+            _ => Fault::Says(text.to_owned()),
+        }
+    }
 }
 
 /// What shows that a refused stream is no matter of the driver.
@@ -26,12 +48,15 @@ pub enum Witness {
     Client(Client),
     /// `tests/small_client`, written `small-client`: for streams that no installed client takes.
     SmallClient,
+    /// Nobody, since VA-API has no way to say what the stream needs. Written `nobody: REASON`.
+    Nobody,
 }
 
 impl Witness {
     fn named(name: &str) -> Option<Self> {
         match name {
             "small-client" => Some(Witness::SmallClient),
+            _ if name.starts_with("nobody: ") => Some(Witness::Nobody),
             _ => Client::named(name).map(Witness::Client),
         }
     }
@@ -60,7 +85,7 @@ fn parse(text: &str) -> Result<Vec<Refusal>, String> {
             client,
             version: version.to_owned(),
             stream: stream.to_owned(),
-            message: message.to_owned(),
+            fault: Fault::of(message),
             exact_through: Witness::named(exact).filter(|e| *e != Witness::Client(client))?,
         })
     };
@@ -80,6 +105,16 @@ mod tests {
         assert!(table[0].applies(Client::Mpv, "0.35.1"));
         assert!(!table[0].applies(Client::Mpv, "0.40.0"));
         assert!(!table[0].applies(Client::Gstreamer, "0.35.1"));
+    }
+
+    #[test]
+    fn faults_are_told_apart() {
+        let fault = |text: &str| {
+            parse(&format!("mpv\t*\ta\t{text}\tffmpeg-hwmap\n")).unwrap().remove(0).fault
+        };
+        assert_eq!(fault("hangs: at the end"), Fault::Hangs);
+        assert_eq!(fault("differs: other layers"), Fault::Differs);
+        assert_eq!(fault("No: sorry"), Fault::Says("No: sorry".into()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daedalus_tests::catalogue::Tier;
 use daedalus_tests::clients::{self, Client, Setting};
@@ -15,9 +16,12 @@ use daedalus_tests::corpus::{self, Corpus};
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
 use daedalus_tests::frames;
-use daedalus_tests::refusals::{self, Refusal, Witness};
+use daedalus_tests::refusals::{self, Fault, Refusal, Witness};
 use daedalus_tests::stream::Stream;
 use libtest_mimic::{Arguments, Failed, Trial};
+
+/// How long a client is given that is known to hang.
+const HANG: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -38,6 +42,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
             display: display.name().to_owned(),
         },
         scratch: corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "clients")?,
+        limit: clients::LIMIT,
     });
     let Corpus { streams, generated } = corpus::streams(tier()?)?;
     let mut trials = Vec::new();
@@ -79,25 +84,31 @@ fn exact(client: Client, stream: &Stream, setting: &Setting) -> Result<(), Faile
     }
 }
 
-/// The client refuses with the message of the table, and the other client is exact.
+/// The client fails as the table says, and the other client is exact.
 fn refused(refusal: &Refusal, stream: &Stream, setting: &Setting) -> Result<(), Failed> {
-    match refusal.client.decode(stream, setting) {
-        Ok(_) => {
-            return Err("decodes, although refusals.tsv says that it is refused: \
-                        take the line out"
-                .into());
+    // A client that hangs need not be watched for long.
+    let short = Setting { limit: HANG, ..setting.clone() };
+    let setting_of_fault = if refusal.fault == Fault::Hangs { &short } else { setting };
+    match (&refusal.fault, refusal.client.decode(stream, setting_of_fault)) {
+        (Fault::Says(message), Err(failure)) if failure.log().contains(message) => {}
+        (Fault::Says(message), Err(failure)) => {
+            return Err(format!("fails without saying {message:?}: {failure}").into());
         }
-        Err(failure) if !failure.log().contains(&refusal.message) => {
-            return Err(format!("fails without saying {:?}: {failure}", refusal.message).into());
+        (Fault::Hangs, Err(failure)) if failure.hung() => {}
+        (Fault::Hangs | Fault::Differs, Err(failure)) => return Err(failure.to_string().into()),
+        (Fault::Differs, Ok(got)) if frames::compare(&stream.frames, &got).is_some() => {}
+        (_, Ok(_)) => {
+            return Err(
+                "decodes, although refusals.tsv says that it does not: take the line out".into()
+            );
         }
-        Err(_) => {}
     }
     match refusal.exact_through {
         Witness::Client(witness) => exact(witness, stream, setting).map_err(|failed| {
             format!("{witness}: {}", failed.message().unwrap_or_default()).into()
         }),
         // That is a test of its own, in small_client/.
-        Witness::SmallClient => Ok(()),
+        Witness::SmallClient | Witness::Nobody => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Client, Failure, LIMIT, Setting};
+use super::{Client, Failure, Setting};
 use crate::driver::{Environment, VENDOR};
 use crate::frames;
 use crate::process;
@@ -78,7 +78,7 @@ pub(super) fn decode(
     // pointers only if it may leave them unaligned.
     command.args(["-flags", "unaligned", "-i"]).arg(&stream.path);
     command.args(["-vf", &fetch.filter(stream.layout)]).args(FRAME_MD5S);
-    let done = client.check(process::run(&mut command, LIMIT)?, &[VENDOR])?;
+    let done = client.check(process::run(&mut command, setting.limit)?, &[VENDOR])?;
     Ok(frames::parse_framemd5(&done.text()))
 }
 
@@ -91,7 +91,8 @@ pub(super) fn checksums(
     command.args(input(stream.codec)).arg("-i").arg(&stream.path);
     let filter = format!("{},showinfo", Fetch::Download.filter(stream.layout));
     command.args(["-vf", &filter]).args(FRAME_MD5S);
-    let done = Client::FfmpegDownload.check(process::run(&mut command, LIMIT)?, &[VENDOR])?;
+    let done =
+        Client::FfmpegDownload.check(process::run(&mut command, setting.limit)?, &[VENDOR])?;
     let md5s = frames::parse_framemd5(&done.text());
     Ok(showinfo_checksums(&done.log).into_iter().zip(md5s).collect())
 }

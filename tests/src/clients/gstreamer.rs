@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use md5::{Digest, Md5};
 
-use super::{Client, Failure, LIMIT, Setting, loaded};
+use super::{Client, Failure, Setting, loaded};
 use crate::process;
 use crate::stream::{Codec, Layout, Stream};
 
@@ -37,7 +37,7 @@ pub(super) fn decode(stream: &Stream, setting: &Setting) -> Result<Vec<String>, 
             location.push(&file);
             location
         });
-    let done = process::run(&mut command, LIMIT);
+    let done = process::run(&mut command, setting.limit);
     let raw = fs::read(&file);
     // Absent if the pipeline never started.
     let _ = fs::remove_file(&file);
@@ -81,6 +81,9 @@ fn pipeline(stream: &Stream) -> Vec<OsString> {
 
 /// Cuts raw video into the frames of `stream` and hashes the visible area of each.
 fn split(raw: &[u8], stream: &Stream) -> Result<Vec<String>, String> {
+    if let Some(frames) = coded_frames(raw, stream) {
+        return Ok(frames);
+    }
     let mut rest = raw;
     let mut md5s = Vec::new();
     // Whatever comes beyond the last expected frame has the last one's size.
@@ -101,6 +104,20 @@ fn split(raw: &[u8], stream: &Stream) -> Result<Vec<String>, String> {
         rest = after;
     }
     Ok(md5s)
+}
+
+/// Streams that are cropped: the plugin may hand out whole macroblocks and leave the cropping to
+/// metadata, which a file has no place for. `None` if the length does not say so.
+fn coded_frames(raw: &[u8], stream: &Stream) -> Option<Vec<String>> {
+    let (width, height) = stream.frames.first()?.size;
+    let coded = (width.next_multiple_of(16), height.next_multiple_of(16));
+    let picture = Picture::new(coded, stream.layout);
+    let whole = stream.is_one_size()
+        && coded != (width, height)
+        && raw.len() == stream.frames.len() * picture.bytes
+        && picture.bytes != Picture::new((width, height), stream.layout).bytes;
+    let picture = picture.visible((width, height), stream.layout);
+    whole.then(|| raw.chunks_exact(picture.bytes).map(|frame| picture.md5(frame)).collect())
 }
 
 /// How GStreamer lays out a frame of raw video by default (gst_video_info_set_format).
@@ -130,6 +147,12 @@ impl Picture {
             chroma,
             bytes: chroma + stride * chroma_rows,
         }
+    }
+
+    /// The same frame in memory of which only the upper left part is looked at.
+    fn visible(self, (width, height): (u32, u32), layout: Layout) -> Self {
+        let part = Picture::new((width, height), layout);
+        Picture { stride: self.stride, chroma: self.chroma, bytes: self.bytes, ..part }
     }
 
     fn md5(&self, frame: &[u8]) -> String {

@@ -14,8 +14,8 @@ pub mod ffmpeg;
 pub mod gstreamer;
 pub mod mpv;
 
-/// How long one stream may take before the client counts as hung.
-const LIMIT: Duration = Duration::from_secs(180);
+/// How long one stream may take before the client counts as hung, unless a [`Setting`] says otherwise.
+pub const LIMIT: Duration = Duration::from_secs(180);
 
 /// A way to decode a stream through VA-API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +84,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether the client had to be stopped.
+    pub fn hung(&self) -> bool {
+        matches!(self, Failure::Process(process::Error::TimedOut { .. }))
+    }
+
     /// What the client said.
     pub fn log(&self) -> &str {
         match self {
@@ -109,6 +114,8 @@ pub struct Setting {
     pub environment: Environment,
     /// A folder for files of passing use; each run takes names of its own.
     pub scratch: PathBuf,
+    /// How long one stream may take before the client counts as hung.
+    pub limit: Duration,
 }
 
 impl Client {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Client, Failure, LIMIT, Setting, ffmpeg, loaded};
+use super::{Client, Failure, Setting, ffmpeg, loaded};
 use crate::frames;
 use crate::process::{self, Finished};
 use crate::stream::{Codec, Stream};
@@ -19,7 +19,7 @@ pub(super) fn decode(stream: &Stream, setting: &Setting) -> Result<Vec<String>, 
     let mut command = player(stream, setting);
     command.arg(format!("--vf=format={}", stream.layout.ffmpeg().trim_end_matches("le")));
     command.args(["--of=framemd5", "--ovc=rawvideo", "--o=-"]).arg(&stream.path);
-    let done = checked(process::run(&mut command, LIMIT)?, setting)?;
+    let done = checked(process::run(&mut command, setting.limit)?, setting)?;
     Ok(frames::parse_framemd5(&done.text()))
 }
 
@@ -30,7 +30,7 @@ fn decode_sizes(stream: &Stream, setting: &Setting) -> Result<Vec<String>, Failu
     let format = stream.layout.ffmpeg().trim_end_matches("le");
     command.args(["--vo=null", "--untimed", "--framedrop=no"]);
     command.arg(format!("--vf=format={format},lavfi=[showinfo]")).arg(&stream.path);
-    let mut done = process::run(&mut command, LIMIT)?;
+    let mut done = process::run(&mut command, setting.limit)?;
     // Unless it writes frames there, mpv talks on standard output.
     done.log.push_str(&done.text());
     let done = checked(done, setting)?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daedalus_tests::catalogue::{self, Tier};
-use daedalus_tests::clients::{Client, Setting};
+use daedalus_tests::clients::{self, Client, Setting};
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
 use daedalus_tests::refusals::{self, Witness};
@@ -67,6 +67,7 @@ fn test(arguments: &Arguments) -> Result<ExitCode, String> {
                     display: display.name().to_owned(),
                 },
                 scratch: corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "small-client")?,
+                limit: clients::LIMIT,
             });
             let streams = catalogue::streams(&folder, Tier::Core)?;
             for name in STREAMS {
