@@ -179,9 +179,9 @@ mod tests {
         let header = obu(SEQUENCE_HEADER, &[0][..]);
         let (key, hidden_key, inter) =
             (obu(6, &[0x10][..]), obu(3, &[0x00][..]), obu(6, &[0x30][..]));
-        let begins = vec![header, key];
+        let begins = [vec![header, key]];
         let others = [vec![header, inter, key], vec![header, hidden_key], vec![key], vec![inter]];
-        let units = [&[begins.clone()][..], &others, &[begins.clone()], &others].concat();
+        let units = [&begins[..], &others, &begins, &others].concat();
         assert_eq!(sequences(&units), [&units[..5], &units[5..]]);
         assert_eq!(sequences(&others), [&others[..]]);
     }
