@@ -1,6 +1,12 @@
 //! AV1 files in the length-delimited format (AV1 specification, Annex B) made into IVF, with a choice
 //! of which OBUs stay.
 
+/// `obu_type` of a sequence header.
+const SEQUENCE_HEADER: u8 = 1;
+
+/// `obu_type` of a frame header and of a frame, which begins with its header.
+const FRAMES: [u8; 2] = [3, 6];
+
 /// `obu_type` of metadata: nothing in it takes part in decoding (6.7.1).
 pub const METADATA: u8 = 5;
 
@@ -80,6 +86,30 @@ fn sized<'d>(rest: &mut &'d [u8]) -> Result<&'d [u8], Error> {
     Err(Error::Size)
 }
 
+/// `units` in pieces that decode on their own: a coded video sequence begins with a sequence header and
+/// a key frame that is shown (7.5).
+pub fn sequences<'u, 'd>(units: &'u [Vec<Obu<'d>>]) -> Vec<&'u [Vec<Obu<'d>>]> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    for (at, unit) in units.iter().enumerate() {
+        let mut obus = unit.iter();
+        let begins = obus.any(|obu| obu.kind == SEQUENCE_HEADER)
+            && obus.find(|obu| FRAMES.contains(&obu.kind)).is_some_and(is_shown_key_frame);
+        if begins && at > start {
+            pieces.push(&units[start..at]);
+            start = at;
+        }
+    }
+    pieces.push(&units[start..]);
+    pieces
+}
+
+/// `uncompressed_header()` (5.9.2) begins with show_existing_frame = 0, frame_type = KEY_FRAME (two bits)
+/// and show_frame = 1, unless the sequence is a still picture.
+fn is_shown_key_frame(obu: &Obu<'_>) -> bool {
+    obu.payload.first().is_some_and(|first| first >> 4 == 0b0001)
+}
+
 /// An IVF file with one frame per temporal unit, each OBU with its size (the low-overhead format).
 /// Its header gives no picture size: decoders take that from the sequence header.
 pub fn ivf(units: &[Vec<Obu<'_>>]) -> Vec<u8> {
@@ -141,6 +171,19 @@ mod tests {
         assert_eq!(&ivf[..12], b"DKIF\0\0\x20\0AV01");
         assert_eq!(ivf[32..36], [7, 0, 0, 0]);
         assert_eq!(ivf[44..], [0x12, 0, 0x36, 0x40, 2, 9, 10]);
+    }
+
+    #[test]
+    fn a_sequence_begins_with_a_header_and_a_shown_key_frame() {
+        let obu = |kind, payload| Obu { kind, extension: None, payload };
+        let header = obu(SEQUENCE_HEADER, &[0][..]);
+        let (key, hidden_key, inter) =
+            (obu(6, &[0x10][..]), obu(3, &[0x00][..]), obu(6, &[0x30][..]));
+        let begins = [vec![header, key]];
+        let others = [vec![header, inter, key], vec![header, hidden_key], vec![key], vec![inter]];
+        let units = [&begins[..], &others, &begins, &others].concat();
+        assert_eq!(sequences(&units), [&units[..5], &units[5..]]);
+        assert_eq!(sequences(&others), [&others[..]]);
     }
 
     #[test]
