@@ -35,7 +35,7 @@ pub fn fps(
     if through == Through::Va {
         command.args(ffmpeg::input(codec));
     }
-    command.arg("-i").arg(file).args(["-map", "0:v:0", "-autoscale", "0", "-an"]);
+    command.arg("-i").arg(file).args(["-map", "0:v:0", "-noautoscale", "-an"]);
     if through == Through::Va {
         command.args(["-vf", &Fetch::Download.filter(layout)]);
     }

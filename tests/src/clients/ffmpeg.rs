@@ -62,8 +62,8 @@ pub fn command(environment: &Environment) -> Command {
 
 /// What goes after the filters: one line with an MD5 per frame, each frame at its own size, none
 /// dropped or doubled.
-pub const FRAME_MD5S: [&str; 10] =
-    ["-map", "0:v:0", "-autoscale", "0", "-fps_mode", "passthrough", "-an", "-f", "framemd5", "-"];
+pub const FRAME_MD5S: [&str; 9] =
+    ["-map", "0:v:0", "-noautoscale", "-fps_mode", "passthrough", "-an", "-f", "framemd5", "-"];
 
 /// See [`Client::decode`].
 pub(super) fn decode(

@@ -106,18 +106,23 @@ fn split(raw: &[u8], stream: &Stream) -> Result<Vec<String>, String> {
     Ok(md5s)
 }
 
-/// Streams that are cropped: the plugin may hand out whole macroblocks and leave the cropping to
-/// metadata, which a file has no place for. `None` if the length does not say so.
+/// Frames that lie in the upper left corner of larger ones: the plugin may hand out whole macroblocks of
+/// a cropped stream, or frames of one size for a stream that changes its size, and leave what is visible
+/// to metadata, which a file has no place for. `None` if the length does not say so.
 fn coded_frames(raw: &[u8], stream: &Stream) -> Option<Vec<String>> {
-    let (width, height) = stream.frames.first()?.size;
-    let coded = (width.next_multiple_of(16), height.next_multiple_of(16));
-    let picture = Picture::new(coded, stream.layout);
-    let whole = stream.is_one_size()
-        && coded != (width, height)
-        && raw.len() == stream.frames.len() * picture.bytes
-        && picture.bytes != Picture::new((width, height), stream.layout).bytes;
-    let picture = picture.visible((width, height), stream.layout);
-    whole.then(|| raw.chunks_exact(picture.bytes).map(|frame| picture.md5(frame)).collect())
+    let own = |size| Picture::new(size, stream.layout).bytes;
+    if raw.len() == stream.frames.iter().map(|frame| own(frame.size)).sum::<usize>() {
+        return None;
+    }
+    let sizes = || stream.frames.iter().map(|frame| frame.size);
+    let largest = (sizes().map(|size| size.0).max()?, sizes().map(|size| size.1).max()?);
+    let coded = (largest.0.next_multiple_of(16), largest.1.next_multiple_of(16));
+    let whole = [largest, coded]
+        .map(|size| Picture::new(size, stream.layout))
+        .into_iter()
+        .find(|picture| raw.len() == stream.frames.len() * picture.bytes)?;
+    let frames = raw.chunks_exact(whole.bytes).zip(sizes());
+    Some(frames.map(|(frame, size)| whole.visible(size, stream.layout).md5(frame)).collect())
 }
 
 /// How GStreamer lays out a frame of raw video by default (gst_video_info_set_format).
@@ -150,8 +155,8 @@ impl Picture {
     }
 
     /// The same frame in memory of which only the upper left part is looked at.
-    fn visible(self, (width, height): (u32, u32), layout: Layout) -> Self {
-        let part = Picture::new((width, height), layout);
+    fn visible(&self, size: (u32, u32), layout: Layout) -> Self {
+        let part = Picture::new(size, layout);
         Picture { stride: self.stride, chroma: self.chroma, bytes: self.bytes, ..part }
     }
 
