@@ -55,6 +55,16 @@ mod api {
         picture.frame_hdr
     }
 
+    #[cfg(test)]
+    pub fn restoration_types(header: &Dav1dFrameHeader) -> [u32; 3] {
+        header.restoration.type_.map(|kind| kind as u32)
+    }
+
+    #[cfg(test)]
+    pub fn segment_reference(segment: &Dav1dSegmentationData) -> i8 {
+        segment.ref_
+    }
+
     /// # Safety
     /// The picture is empty or as the library filled it, and is not used again.
     pub unsafe fn release(picture: &mut Dav1dPicture) {
@@ -153,6 +163,18 @@ mod api {
         picture.frame_hdr.map_or(std::ptr::null(), |header| header.as_ptr())
     }
 
+    #[cfg(test)]
+    pub fn restoration_types(header: &Dav1dFrameHeader) -> [u32; 3] {
+        header.restoration.r#type.map(|kind| kind as u32)
+    }
+
+    #[cfg(test)]
+    pub fn segment_reference(
+        segment: &rav1d::include::dav1d::headers::Dav1dSegmentationData,
+    ) -> i8 {
+        segment.r#ref
+    }
+
     /// Releases a picture. dav1d_picture_unref() of rav1d 1.1 leaves a default picture behind, which owns
     /// a new, empty list of ITU-T T.35 messages.
     ///
@@ -176,6 +198,9 @@ mod api {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) use self::api::{restoration_types, segment_reference};
 
 /// An error code in words.
 pub(super) fn describe(code: i32) -> String {
