@@ -29,6 +29,8 @@ pub enum Fault {
     /// It gives other frames, because it asks the driver for something else than the stream says.
     /// Written `differs: REASON`.
     Differs,
+    /// It reads beyond its surfaces: other frames, or a crash. Written `overruns: REASON`.
+    Overruns,
 }
 
 impl Fault {
@@ -36,6 +38,7 @@ impl Fault {
         match text.split_once(": ") {
             Some(("hangs", _)) => Fault::Hangs,
             Some(("differs", _)) => Fault::Differs,
+            Some(("overruns", _)) => Fault::Overruns,
             _ => Fault::Says(text.to_owned()),
         }
     }
@@ -114,6 +117,7 @@ mod tests {
         };
         assert_eq!(fault("hangs: at the end"), Fault::Hangs);
         assert_eq!(fault("differs: other layers"), Fault::Differs);
+        assert_eq!(fault("overruns: small surfaces"), Fault::Overruns);
         assert_eq!(fault("No: sorry"), Fault::Says("No: sorry".into()));
     }
 

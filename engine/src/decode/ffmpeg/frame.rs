@@ -62,11 +62,12 @@ impl CodedFrame {
         let (data, pitch) = (fields.data[index], fields.linesize[index]);
         match usize::try_from(pitch) {
             Ok(pitch) if !data.is_null() && pitch >= width && width > 0 && height > 0 => {
-                // SAFETY: avcodec_default_get_buffer2 allocated `height` rows (of the coded height, at
-                // least) of `pitch` bytes in this plane; the last row counts up to `width` only. The
-                // buffer lives as long as the frame. libavcodec writes it only inside calls on the
-                // decoder, and views are not held across those.
-                (unsafe { slice::from_raw_parts(data, pitch * (height - 1) + width) }, pitch)
+                // avcodec_default_get_buffer2 allocated `height` rows (of the coded height, at least) of
+                // `pitch` bytes in this plane; the last row counts up to `width` only.
+                let length = pitch * (height - 1) + width;
+                // SAFETY: the plane holds `length` bytes, see above, and lives as long as the frame.
+                // libavcodec writes it only inside calls on the decoder; no view is held across those.
+                (unsafe { slice::from_raw_parts(data, length) }, pitch)
             }
             _ => (&[], 1),
         }
