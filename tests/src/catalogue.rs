@@ -21,40 +21,83 @@ pub enum Tier {
     Full,
 }
 
+/// What must become of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// It decodes exactly.
+    Ok,
+    /// Damaged: whatever comes out is fine; nothing crashes, hangs or leaks.
+    Invalid,
+    /// Of a format that the driver does not decode: clients fall back by themselves.
+    Unsupported,
+}
+
+/// One row.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What must become of it.
+    pub kind: Kind,
+    /// When it is run.
+    pub tier: Tier,
+    /// The stream; its frames are known for [`Kind::Ok`] only.
+    pub stream: Stream,
+    /// How many frames software decoding gives, where that is known.
+    pub frames: Option<usize>,
+}
+
 /// The streams that must decode exactly, in the catalogue's order.
+pub fn streams(folder: &Path, tier: Tier) -> Result<Vec<Stream>, String> {
+    let wanted = |row: &Row| row.kind == Kind::Ok && (tier == Tier::Full || row.tier == Tier::Core);
+    let streams: Vec<_> = rows(folder)?.into_iter().filter(wanted).map(|row| row.stream).collect();
+    if streams.is_empty() { Err("catalogue.tsv names no stream".into()) } else { Ok(streams) }
+}
+
+/// All rows, in the catalogue's order.
 ///
 /// A row that cannot be read is an error, not one test less.
-pub fn streams(folder: &Path, tier: Tier) -> Result<Vec<Stream>, String> {
+pub fn rows(folder: &Path) -> Result<Vec<Row>, String> {
     let text = read(&folder.join("catalogue.tsv"))?;
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
     let column = |name: &str| {
         header.iter().position(|h| *h == name).ok_or(format!("catalogue.tsv has no column {name}"))
     };
-    let (path, kind, tiers) = (column("path")?, column("kind")?, column("tier")?);
+    let (path, kind, tier) = (column("path")?, column("kind")?, column("tier")?);
     let (codec, format, frames) = (column("codec")?, column("profile_pixfmt")?, column("frames")?);
-    let mut streams = Vec::new();
+    let mut rows = Vec::new();
     for line in lines {
         let cells: Vec<&str> = line.split('\t').collect();
         let cell = |index: usize| cells.get(index).copied().unwrap_or_default();
-        if cell(kind) != "ok" || (tier == Tier::Core && cell(tiers) != "core") {
-            continue;
-        }
         let name = cell(path);
-        let row = |what: &str| format!("catalogue.tsv, {name}: {what}");
-        let reference = reference(&folder.join("framemd5").join(format!("{name}.txt")))?;
-        if cell(frames).parse() != Ok(reference.len()) {
-            return Err(row("number of frames differs from framemd5"));
+        let wrong = |what: &str| format!("catalogue.tsv, {name}: {what}");
+        let kind = match cell(kind) {
+            "ok" => Kind::Ok,
+            "invalid" => Kind::Invalid,
+            "unsupported" => Kind::Unsupported,
+            _ => return Err(wrong("unknown kind")),
+        };
+        let known = match kind {
+            Kind::Ok => reference(&folder.join("framemd5").join(format!("{name}.txt")))?,
+            _ => Vec::new(),
+        };
+        let frames = cell(frames).parse().ok();
+        if kind == Kind::Ok && frames != Some(known.len()) {
+            return Err(wrong("number of frames differs from framemd5"));
         }
-        streams.push(Stream {
-            name: name.to_owned(),
-            path: folder.join(name),
-            codec: Codec::named(cell(codec)).ok_or_else(|| row("unknown codec"))?,
-            layout: if cell(format).ends_with("10le") { Layout::P010 } else { Layout::Nv12 },
-            frames: reference,
+        rows.push(Row {
+            kind,
+            tier: if cell(tier) == "core" { Tier::Core } else { Tier::Full },
+            stream: Stream {
+                name: name.to_owned(),
+                path: folder.join(name),
+                codec: Codec::named(cell(codec)).ok_or_else(|| wrong("unknown codec"))?,
+                layout: if cell(format).ends_with("10le") { Layout::P010 } else { Layout::Nv12 },
+                frames: known,
+            },
+            frames,
         });
     }
-    if streams.is_empty() { Err("catalogue.tsv names no stream".into()) } else { Ok(streams) }
+    Ok(rows)
 }
 
 /// Reads one `framemd5/*.txt`: number, width, height, ..., MD5 as NV12 or P010.

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::catalogue::{self, Tier};
-use crate::clients::ffmpeg;
-use crate::frames::{self, Frame};
 use crate::stream::Stream;
-use crate::{clips, process};
+use crate::{clips, software};
 
 /// What there is to decode.
 pub struct Corpus {
@@ -35,23 +33,10 @@ fn generate() -> Result<Vec<Stream>, String> {
         let path = recipe
             .make(extent, &encoders, |encoder| eprintln!("making {} ({encoder})", recipe.name))
             .map_err(|why| format!("{}: {why}", recipe.name))?;
-        let mut command = process::command("ffmpeg");
-        command.args(["-nostdin", "-v", "error", "-i"]).arg(&path);
-        command.args(["-vf", &format!("format={}", recipe.layout.ffmpeg())]);
-        command.args(ffmpeg::FRAME_MD5S);
-        let done =
-            process::run(&mut command, Duration::from_secs(60)).map_err(|e| e.to_string())?;
-        let size = (extent.width, extent.height);
-        let frames: Vec<Frame> = frames::parse_framemd5(&done.text())
-            .into_iter()
-            .map(|md5| Frame { size, md5 })
-            .collect();
-        if frames.is_empty() {
-            return Err(format!(
-                "{}: software decoding gives no frame:\n{}",
-                recipe.name, done.log
-            ));
-        }
+        let named = |why: String| format!("{}: {why}", recipe.name);
+        let video = software::probe(&path).map_err(|why| named(why.to_string()))?;
+        let frames =
+            software::frames(&path, &video, None, Duration::from_secs(60)).map_err(named)?;
         let (codec, layout) = (recipe.codec, recipe.layout);
         streams.push(Stream { name: recipe.name.into(), path, codec, layout, frames });
     }

@@ -7,6 +7,7 @@
 pub mod catalogue;
 pub mod clients;
 pub mod clips;
+pub mod conformance;
 pub mod corpus;
 pub mod display;
 pub mod driver;
@@ -15,5 +16,6 @@ pub mod obu;
 pub mod pinpoint;
 pub mod process;
 pub mod refusals;
+pub mod software;
 pub mod stream;
 pub mod valgrind;

@@ -62,10 +62,15 @@ impl Finished {
 
     /// "exit status 1", or "signal 11 (SIGSEGV)" with a name a reader knows.
     pub fn ending(&self) -> String {
-        match self.status.signal().map(|n| (n, Signal::try_from(n))) {
-            Some((n, Ok(signal))) => format!("signal {n} ({signal})"),
-            _ => self.status.to_string(),
-        }
+        self.killed_by().unwrap_or_else(|| self.status.to_string())
+    }
+
+    /// The signal that ended it, if one did: "signal 11 (SIGSEGV)".
+    pub fn killed_by(&self) -> Option<String> {
+        self.status.signal().map(|n| match Signal::try_from(n) {
+            Ok(signal) => format!("signal {n} ({signal})"),
+            Err(_) => format!("signal {n}"),
+        })
     }
 
     /// The last `lines` lines of the log.

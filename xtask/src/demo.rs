@@ -9,7 +9,7 @@ use daedalus_tests::clients::ffmpeg::{self, Fetch};
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
 use daedalus_tests::frames::{self, Difference, Frame};
-use daedalus_tests::stream::{Codec, Layout};
+use daedalus_tests::software::{self, Video};
 use daedalus_tests::{clips, pinpoint, process};
 
 use crate::sheet::Sheet;
@@ -23,18 +23,6 @@ const LIMIT: Duration = Duration::from_secs(6 * 3600);
 struct Item {
     title: String,
     file: PathBuf,
-}
-
-/// What ffprobe says of a file's first video stream.
-#[derive(Debug)]
-struct Video {
-    codec: Codec,
-    name: String,
-    profile: String,
-    size: (u32, u32),
-    layout: Layout,
-    /// The filter that turns software frames into `layout` without touching a sample's value.
-    to_layout: String,
 }
 
 /// What became of an item.
@@ -130,9 +118,9 @@ fn show(item: &Item, sheet: &mut Sheet, environment: &Environment) -> Shown {
         exact: false,
         detail: Some(detail),
     };
-    let video = match probe(&item.file) {
+    let video = match software::probe(&item.file) {
         Ok(video) => video,
-        Err(why) => return failed("-".into(), "-".into(), "not decoded", why),
+        Err(why) => return failed("-".into(), "-".into(), "not decoded", why.to_string()),
     };
     let title = format!("{} ({} {})", item.title, video.name, video.profile);
     let size = format!("{}x{}", video.size.0, video.size.1);
@@ -188,43 +176,6 @@ fn explain(
             (format!("differs at frame {frame}"), format!("{difference}{spot}"))
         }
     }
-}
-
-fn probe(file: &Path) -> Result<Video, String> {
-    let mut command = process::command("ffprobe");
-    command.args(["-v", "error", "-select_streams", "v:0", "-of", "default=noprint_wrappers=1"]);
-    command.args(["-show_entries", "stream=codec_name,profile,width,height,pix_fmt"]).arg(file);
-    let done = process::run(&mut command, Duration::from_secs(60)).map_err(|e| e.to_string())?;
-    let text = done.text();
-    let value = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
-    let Some(name) = value("codec_name") else {
-        return Err(format!("ffprobe finds no video in it\n{}", done.log_tail(5)));
-    };
-    let Some(codec) = Codec::named(name) else {
-        return Err(format!("its codec is {name}; the driver decodes H.264, VP9 and AV1"));
-    };
-    let format = value("pix_fmt").unwrap_or("unknown");
-    let layout = match format {
-        "yuv420p" | "yuvj420p" | "gray" => Layout::Nv12,
-        "yuv420p10le" | "gray10le" => Layout::P010,
-        other => {
-            return Err(format!(
-                "its pixel format is {other}; the driver decodes 4:2:0 in 8 and 10 bits"
-            ));
-        }
-    };
-    let size = |key: &str| value(key).and_then(|v| v.parse().ok()).unwrap_or(0);
-    // To swscale these formats are full range and NV12 is not: without a word it would scale values.
-    let full_range = format.starts_with("yuvj") || format.starts_with("gray");
-    let keep = if full_range { "scale=in_range=pc:out_range=pc," } else { "" };
-    Ok(Video {
-        codec,
-        name: name.to_owned(),
-        profile: value("profile").unwrap_or_default().to_owned(),
-        size: (size("width"), size("height")),
-        layout,
-        to_layout: format!("{keep}format={}", layout.ffmpeg()),
-    })
 }
 
 /// The MD5s of all frames.

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod build;
 mod cargo;
+mod conformance;
 mod demo;
 mod fresh;
 mod lint;
@@ -43,6 +44,8 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
+    /// Decode the streams of a catalogue or a folder through clients and say what became of each
+    Conformance(conformance::Options),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
     /// Build daedalus_drv_video.so and say where it is
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo { files } => demo::run(&files),
         Command::Test { filters, full } => test::run(&filters, full),
+        Command::Conformance(options) => conformance::run(&options),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),

@@ -65,21 +65,44 @@ pub fn command(environment: &Environment) -> Command {
 pub const FRAME_MD5S: [&str; 9] =
     ["-map", "0:v:0", "-noautoscale", "-fps_mode", "passthrough", "-an", "-f", "framemd5", "-"];
 
-/// See [`Client::decode`].
-pub(super) fn decode(
-    client: Client,
-    stream: &Stream,
-    setting: &Setting,
-) -> Result<Vec<String>, Failure> {
-    let fetch = if client == Client::FfmpegMap { Fetch::Map } else { Fetch::Download };
+/// The command that decodes `stream` as `client` does; `None` unless that is ffmpeg.
+pub fn command_for(client: Client, stream: &Stream, setting: &Setting) -> Option<Command> {
+    let fetch = match client {
+        Client::FfmpegDownload => Fetch::Download,
+        Client::FfmpegMap => Fetch::Map,
+        _ => return None,
+    };
     let mut command = command(&setting.environment);
     command.args(input(stream.codec));
     // Surfaces hold the picture without H.264's left and top cropping; ffmpeg applies it by moving
     // pointers only if it may leave them unaligned.
     command.args(["-flags", "unaligned", "-i"]).arg(&stream.path);
     command.args(["-vf", &fetch.filter(stream.layout)]).args(FRAME_MD5S);
+    Some(command)
+}
+
+/// See [`Client::decode`].
+pub(super) fn decode(
+    client: Client,
+    stream: &Stream,
+    setting: &Setting,
+) -> Result<Vec<String>, Failure> {
+    let mut command = command_for(client, stream, setting).expect("client is ffmpeg");
     let done = client.check(process::run(&mut command, setting.limit)?, &[VENDOR])?;
     Ok(frames::parse_framemd5(&done.text()))
+}
+
+/// See [`Client::decode_or_fall_back`]. As people call it: which decoder, and whether it takes frames
+/// from surfaces, is ffmpeg's choice.
+pub(super) fn decode_or_fall_back(
+    client: Client,
+    stream: &Stream,
+    setting: &Setting,
+) -> Result<usize, Failure> {
+    let mut command = command(&setting.environment);
+    command.args(&VAAPI[..6]).arg("-i").arg(&stream.path).args(FRAME_MD5S);
+    let done = client.check(process::run(&mut command, setting.limit)?, &[VENDOR])?;
+    Ok(frames::parse_framemd5(&done.text()).len())
 }
 
 /// The Adler-32 checksum and the MD5 of every frame of `stream`, decoded through VA-API.

@@ -1,4 +1,4 @@
-//! gst-launch-1.0 with the decoders of gstreamer1.0-vaapi.
+//! gst-launch-1.0 with the decoders of gstreamer1.0-vaapi, or of the newer `va` plugin.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,7 +14,11 @@ use crate::stream::{Codec, Layout, Stream};
 ///
 /// The frames go to a file as raw video in GStreamer's own layout, whose row and plane padding is taken
 /// off here: the expected sizes say where each frame lies.
-pub(super) fn decode(stream: &Stream, setting: &Setting) -> Result<Vec<String>, Failure> {
+pub(super) fn decode(
+    client: Client,
+    stream: &Stream,
+    setting: &Setting,
+) -> Result<Vec<String>, Failure> {
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let run = RUNS.fetch_add(1, Ordering::Relaxed);
     let file = setting.scratch.join(format!("gst-{}-{run}.raw", std::process::id()));
@@ -23,13 +27,14 @@ pub(super) fn decode(stream: &Stream, setting: &Setting) -> Result<Vec<String>, 
     command
         // Accept a vendor that the plugin does not know.
         .env("GST_VAAPI_ALL_DRIVERS", "1")
+        .env("GST_VA_ALL_DRIVERS", "1")
         .env("GST_GL_PLATFORM", "none")
         // The plugin's elements depend on the driver: a registry of our own, made by this run's driver.
         .env("GST_REGISTRY", setting.scratch.join("gst-registry.bin"))
-        .env("GST_DEBUG", "vaapi*:4,2")
+        .env("GST_DEBUG", "vaapi*:4,va*:4,2")
         .env("GST_DEBUG_NO_COLOR", "1")
         .arg("-q")
-        .args(pipeline(stream))
+        .args(pipeline(client, stream))
         .arg("!")
         .args(["filesink", "async=false"])
         .arg({
@@ -41,27 +46,42 @@ pub(super) fn decode(stream: &Stream, setting: &Setting) -> Result<Vec<String>, 
     let raw = fs::read(&file);
     // Absent if the pipeline never started.
     let _ = fs::remove_file(&file);
-    let done = Client::Gstreamer.check(done?, &[&loaded(&setting.environment)])?;
+    let done = client.check(done?, &[&loaded(&setting.environment)])?;
     let raw = raw.map_err(|e| Failure::Output {
-        client: Client::Gstreamer,
+        client,
         what: format!("no output file: {e}"),
         log: done.log.clone(),
     })?;
-    split(&raw, stream).map_err(|what| Failure::Output {
-        client: Client::Gstreamer,
-        what,
-        log: done.log,
-    })
+    split(&raw, stream).map_err(|what| Failure::Output { client, what, log: done.log })
 }
 
 /// The elements from the file to raw video in system memory.
-fn pipeline(stream: &Stream) -> Vec<OsString> {
+fn pipeline(client: Client, stream: &Stream) -> Vec<OsString> {
     let mut source = OsString::from("location=");
     source.push(&stream.path);
+    let va = client == Client::GstreamerVa;
     let decoder = match stream.codec {
-        Codec::H264 => "vaapih264dec",
-        Codec::Vp9 => "vaapivp9dec",
-        Codec::Av1 => "vaapiav1dec",
+        Codec::H264 => {
+            if va {
+                "vah264dec"
+            } else {
+                "vaapih264dec"
+            }
+        }
+        Codec::Vp9 => {
+            if va {
+                "vavp9dec"
+            } else {
+                "vaapivp9dec"
+            }
+        }
+        Codec::Av1 => {
+            if va {
+                "vaav1dec"
+            } else {
+                "vaapiav1dec"
+            }
+        }
     };
     let raw = format!("video/x-raw,format={}", stream.layout.gstreamer());
     let mut elements: Vec<OsString> = vec!["filesrc".into(), source, "!".into()];

@@ -28,9 +28,11 @@ pub enum Client {
     Mpv,
     /// The elements of gstreamer1.0-vaapi.
     Gstreamer,
+    /// GStreamer's newer `va` plugin, which needs a DRM render node.
+    GstreamerVa,
 }
 
-/// All of them.
+/// Those for which an X display is enough.
 pub const ALL: [Client; 4] =
     [Client::FfmpegDownload, Client::FfmpegMap, Client::Mpv, Client::Gstreamer];
 
@@ -41,6 +43,7 @@ impl fmt::Display for Client {
             Client::FfmpegMap => "ffmpeg-hwmap",
             Client::Mpv => "mpv",
             Client::Gstreamer => "gstreamer-vaapi",
+            Client::GstreamerVa => "gstreamer-va",
         })
     }
 }
@@ -51,12 +54,30 @@ pub enum Failure {
     /// It could not be run to its end.
     #[error(transparent)]
     Process(#[from] process::Error),
+    /// A signal ended it.
+    #[error("{client} was ended by {signal}:\n{}", tail(.log))]
+    Killed {
+        /// Which client.
+        client: Client,
+        /// The signal.
+        signal: String,
+        /// All that it said.
+        log: String,
+    },
+    /// The driver tells of a bug of its own.
+    #[error("{client}: the driver panicked:\n{}", tail(.log))]
+    Bug {
+        /// Which client.
+        client: Client,
+        /// All that it said.
+        log: String,
+    },
     /// It ended with an error.
     #[error("{client} ended with {ending}:\n{}", tail(.log))]
     Ended {
         /// Which client.
         client: Client,
-        /// Its exit status or signal.
+        /// Its exit status.
         ending: String,
         /// All that it said.
         log: String,
@@ -93,6 +114,8 @@ impl Failure {
     pub fn log(&self) -> &str {
         match self {
             Failure::Process(process::Error::TimedOut { log, .. })
+            | Failure::Killed { log, .. }
+            | Failure::Bug { log, .. }
             | Failure::Ended { log, .. }
             | Failure::Fallback { log, .. }
             | Failure::Output { log, .. } => log,
@@ -121,7 +144,7 @@ pub struct Setting {
 impl Client {
     /// The client called `name`.
     pub fn named(name: &str) -> Option<Self> {
-        ALL.into_iter().find(|client| client.to_string() == name)
+        ALL.into_iter().chain([Client::GstreamerVa]).find(|client| client.to_string() == name)
     }
 
     /// The MD5s of the frames of `stream`, in output order, each over the visible area of the frame at
@@ -130,8 +153,33 @@ impl Client {
         match self {
             Client::FfmpegDownload | Client::FfmpegMap => ffmpeg::decode(self, stream, setting),
             Client::Mpv => mpv::decode(stream, setting),
-            Client::Gstreamer => gstreamer::decode(stream, setting),
+            Client::Gstreamer | Client::GstreamerVa => gstreamer::decode(self, stream, setting),
         }
+    }
+
+    /// Whether this is the ffmpeg program.
+    pub fn is_ffmpeg(self) -> bool {
+        matches!(self, Client::FfmpegDownload | Client::FfmpegMap)
+    }
+
+    /// Whether [`Client::decode_or_fall_back`] is there for it.
+    pub fn can_fall_back(self) -> bool {
+        self.is_ffmpeg() || self == Client::Mpv
+    }
+
+    /// How many frames come out when the client may decode by itself what it cannot decode through
+    /// VA-API, as it does for people.
+    pub fn decode_or_fall_back(self, stream: &Stream, setting: &Setting) -> Result<usize, Failure> {
+        match self {
+            Client::Mpv => mpv::decode_or_fall_back(stream, setting),
+            _ => ffmpeg::decode_or_fall_back(self, stream, setting),
+        }
+    }
+
+    /// What is amiss where this client cannot run here, for a person.
+    pub fn missing(self) -> Option<String> {
+        (self == Client::GstreamerVa && render_node().is_none())
+            .then(|| "GStreamer's va plugin needs a DRM render node, and there is none here".into())
     }
 
     /// The version of the installed program, as it gives it: "5.1.9-0+deb12u1".
@@ -139,7 +187,9 @@ impl Client {
         let (program, argument, before) = match self {
             Client::FfmpegDownload | Client::FfmpegMap => ("ffmpeg", "-version", "ffmpeg version "),
             Client::Mpv => ("mpv", "--version", "mpv "),
-            Client::Gstreamer => ("gst-launch-1.0", "--version", "GStreamer "),
+            Client::Gstreamer | Client::GstreamerVa => {
+                ("gst-launch-1.0", "--version", "GStreamer ")
+            }
         };
         let said = process::run(process::command(program).arg(argument), LIMIT)?.text();
         let version = said.lines().find_map(|line| line.strip_prefix(before)).unwrap_or_default();
@@ -148,6 +198,12 @@ impl Client {
 
     /// Requires a good exit and each of `signs` in the log.
     fn check(self, done: Finished, signs: &[&str]) -> Result<Finished, Failure> {
+        if is_bug(&done.log) {
+            return Err(Failure::Bug { client: self, log: done.log });
+        }
+        if let Some(signal) = done.killed_by() {
+            return Err(Failure::Killed { client: self, signal, log: done.log });
+        }
         if !done.status.success() {
             return Err(Failure::Ended { client: self, ending: done.ending(), log: done.log });
         }
@@ -159,6 +215,20 @@ impl Client {
             }
         }
     }
+}
+
+/// Whether the log tells of a panic, be it caught.
+fn is_bug(log: &str) -> bool {
+    ["a bug in the driver", "panicked at"].iter().any(|words| log.contains(words))
+}
+
+/// The first render node of this machine.
+fn render_node() -> Option<PathBuf> {
+    let nodes = std::fs::read_dir("/dev/dri").ok()?;
+    let name = |path: &PathBuf| {
+        path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("renderD"))
+    };
+    nodes.flatten().map(|node| node.path()).filter(name).min()
 }
 
 /// What libva says when it has loaded the driver from the folder of `environment`.

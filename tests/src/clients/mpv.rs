@@ -59,6 +59,15 @@ fn player(stream: &Stream, setting: &Setting) -> Command {
     command
 }
 
+/// See [`Client::decode_or_fall_back`].
+pub(super) fn decode_or_fall_back(stream: &Stream, setting: &Setting) -> Result<usize, Failure> {
+    let mut command = player(stream, setting);
+    command.args(["--vd-lavc-software-fallback=yes", "--of=framemd5", "--ovc=rawvideo", "--o=-"]);
+    let done = process::run(command.arg(&stream.path), setting.limit)?;
+    let done = Client::Mpv.check(done, &[&loaded(&setting.environment)])?;
+    Ok(frames::parse_framemd5(&done.text()).len())
+}
+
 fn checked(done: Finished, setting: &Setting) -> Result<Finished, Failure> {
     let loaded = loaded(&setting.environment);
     Client::Mpv.check(done, &["Using hardware decoding (vaapi-copy)", &loaded])
