@@ -86,7 +86,7 @@ pub fn frame(
         } else {
             software.to_owned()
         };
-        command.arg("-i").arg(file).args(["-map", "0:v:0", "-noautoscale"]);
+        command.arg("-i").arg(file).args(ffmpeg::selection(file)).arg("-noautoscale");
         command.args(["-vf", &format!("{filter},select=eq(n\\,{number})"), "-frames:v", "1"]);
         command.args(["-f", "rawvideo", "-"]);
         process::run(&mut command, Duration::from_secs(120)).ok().map(|done| done.stdout)

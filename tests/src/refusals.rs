@@ -9,7 +9,7 @@ use crate::clients::Client;
 pub struct Refusal {
     /// Who refuses.
     pub client: Client,
-    /// Which versions of it: one that begins so; `*` for all.
+    /// Which versions of it: those that begin with one of these, separated by commas; `*` for all.
     pub version: String,
     /// The stream's name.
     pub stream: String,
@@ -68,7 +68,8 @@ impl Witness {
 impl Refusal {
     /// Whether this line speaks of `version` of `client`.
     pub fn applies(&self, client: Client, version: &str) -> bool {
-        self.client == client && (self.version == "*" || version.starts_with(&self.version))
+        let mut versions = self.version.split(',');
+        self.client == client && versions.any(|v| v == "*" || version.starts_with(v))
     }
 }
 
@@ -108,6 +109,8 @@ mod tests {
         assert!(table[0].applies(Client::Mpv, "0.35.1"));
         assert!(!table[0].applies(Client::Mpv, "0.40.0"));
         assert!(!table[0].applies(Client::Gstreamer, "0.35.1"));
+        let table = parse("mpv\t0.35,0.40\ta.264\tno\tffmpeg-hwmap\n").unwrap();
+        assert!(table[0].applies(Client::Mpv, "0.40.0"));
     }
 
     #[test]

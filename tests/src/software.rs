@@ -86,7 +86,7 @@ pub fn frames(
     limit: Duration,
 ) -> Result<Vec<Frame>, String> {
     let mut command = decode(decoder);
-    command.arg("-i").arg(file);
+    command.arg("-i").arg(file).args(ffmpeg::selection(file));
     command.args(["-vf", &format!("{},showinfo", video.to_layout)]).args(ffmpeg::FRAME_MD5S);
     let done = process::run(&mut command, limit).map_err(|e| e.to_string())?;
     if !done.status.success() {

@@ -33,6 +33,7 @@ fn decodes_cleanly(codec: Codec) {
         Environment { directory: driver::directory().unwrap(), display: display.name().into() };
     let mut command = ffmpeg::command(&environment);
     command.args(ffmpeg::input(codec)).arg("-i").arg(&stream.path);
+    command.args(ffmpeg::selection(&stream.path));
     command.args(["-vf", &Fetch::Download.filter(stream.layout)]).args(ffmpeg::FRAME_MD5S);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let report = folder.join(format!("valgrind-{codec:?}.xml"));

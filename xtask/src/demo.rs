@@ -195,7 +195,8 @@ fn decode(
         Through::Software => (video.to_layout.clone(), "in software"),
     };
     command.args(["-flags", "unaligned"]);
-    command.arg("-i").arg(&item.file).args(["-vf", &filter]).args(ffmpeg::FRAME_MD5S);
+    command.arg("-i").arg(&item.file).args(ffmpeg::selection(&item.file));
+    command.args(["-vf", &filter]).args(ffmpeg::FRAME_MD5S);
     let mut progress = Progress::new(format!("{title} {way}"));
     let done = process::run_watched(&mut command, LIMIT, |bytes| progress.saw(bytes))
         .map_err(|e| e.to_string())?;

@@ -1,6 +1,8 @@
 //! The ffmpeg program.
 
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use super::{Client, Failure, Setting};
 use crate::driver::{Environment, VENDOR};
@@ -62,8 +64,31 @@ pub fn command(environment: &Environment) -> Command {
 
 /// What goes after the filters: one line with an MD5 per frame, each frame at its own size, none
 /// dropped or doubled.
-pub const FRAME_MD5S: [&str; 9] =
-    ["-map", "0:v:0", "-noautoscale", "-fps_mode", "passthrough", "-an", "-f", "framemd5", "-"];
+pub const FRAME_MD5S: [&str; 7] =
+    ["-noautoscale", "-fps_mode", "passthrough", "-an", "-f", "framemd5", "-"];
+
+/// Which of a file's streams is decoded: the first video stream or, of an AVIF file, the one with the
+/// most frames (from FFmpeg 7.1 on the still pictures are streams as well).
+pub fn selection(file: &Path) -> [String; 2] {
+    let is_avif = file.extension().is_some_and(|extension| extension == "avif");
+    let track = if is_avif { longest_stream(file) } else { None };
+    ["-map".into(), track.map_or("0:v:0".into(), |index| format!("0:{index}"))]
+}
+
+/// The index of the video stream with the most frames, the first of several.
+fn longest_stream(file: &Path) -> Option<usize> {
+    let mut command = process::command("ffprobe");
+    command.args(["-v", "error", "-select_streams", "v", "-of", "csv=p=0"]);
+    command.args(["-show_entries", "stream=index,nb_frames"]).arg(file);
+    let done = process::run(&mut command, Duration::from_secs(60)).ok()?;
+    let stream = |line: &str| {
+        let (index, frames) = line.trim().split_once(',')?;
+        // A still picture has no count.
+        Some((index.parse::<usize>().ok()?, frames.parse::<usize>().unwrap_or(1)))
+    };
+    let streams: Vec<_> = done.text().lines().filter_map(stream).collect();
+    streams.into_iter().rev().max_by_key(|(_, frames)| *frames).map(|(index, _)| index)
+}
 
 /// The command that decodes `stream` as `client` does; `None` unless that is ffmpeg.
 pub fn command_for(client: Client, stream: &Stream, setting: &Setting) -> Option<Command> {
@@ -77,6 +102,7 @@ pub fn command_for(client: Client, stream: &Stream, setting: &Setting) -> Option
     // Surfaces hold the picture without H.264's left and top cropping; ffmpeg applies it by moving
     // pointers only if it may leave them unaligned.
     command.args(["-flags", "unaligned", "-i"]).arg(&stream.path);
+    command.args(selection(&stream.path));
     command.args(["-vf", &fetch.filter(stream.layout)]).args(FRAME_MD5S);
     Some(command)
 }
@@ -100,7 +126,8 @@ pub(super) fn decode_or_fall_back(
     setting: &Setting,
 ) -> Result<usize, Failure> {
     let mut command = command(&setting.environment);
-    command.args(&VAAPI[..6]).arg("-i").arg(&stream.path).args(FRAME_MD5S);
+    command.args(&VAAPI[..6]).arg("-i").arg(&stream.path);
+    command.args(selection(&stream.path)).args(FRAME_MD5S);
     let done = client.check(process::run(&mut command, setting.limit)?, &[VENDOR])?;
     Ok(frames::parse_framemd5(&done.text()).len())
 }
@@ -113,7 +140,7 @@ pub(super) fn checksums(
     let mut command = command(&setting.environment);
     command.args(input(stream.codec)).arg("-i").arg(&stream.path);
     let filter = format!("{},showinfo", Fetch::Download.filter(stream.layout));
-    command.args(["-vf", &filter]).args(FRAME_MD5S);
+    command.args(selection(&stream.path)).args(["-vf", &filter]).args(FRAME_MD5S);
     let done =
         Client::FfmpegDownload.check(process::run(&mut command, setting.limit)?, &[VENDOR])?;
     let md5s = frames::parse_framemd5(&done.text());

@@ -88,7 +88,8 @@ fn pipeline(client: Client, stream: &Stream) -> Vec<OsString> {
     // No type finder knows bare OBU streams.
     if stream.path.extension().is_some_and(|extension| extension == "obu") {
         let annexb = stream.path.to_string_lossy().contains("annexb");
-        let framing = if annexb { "annexb" } else { "obu-stream" };
+        // An Annex B stream is only readable in whole temporal units; newer parsers want that said.
+        let framing = if annexb { "annexb,alignment=temporal-unit" } else { "obu-stream" };
         elements.push(format!("video/x-av1,stream-format={framing}").into());
         elements.extend(["!", "av1parse"].map(OsString::from));
     } else {

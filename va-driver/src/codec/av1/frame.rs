@@ -1,7 +1,7 @@
 //! Picture parameters → frame control, but for what depends on the reference slots.
 
 use daedalus_uapi::av1::{
-    Frame, LOOP_RESTORATION_USES_CHROMA_LR, LOOP_RESTORATION_USES_LR, frame_flag,
+    Frame, LOOP_RESTORATION_USES_CHROMA_LR, LOOP_RESTORATION_USES_LR, Segmentation, frame_flag,
     global_motion_flag, loop_filter_flag, quantization_flag, segmentation_flag, warp_model,
 };
 
@@ -134,26 +134,33 @@ fn quantization(p: &Params, f: &mut Frame) {
 }
 
 fn segmentation(p: &Params, f: &mut Frame) {
-    const SEG_LVL_REF_FRAME: usize = 5;
     let (b, seg) = (&p.buffer.seg_info, &mut f.segmentation);
     if p.segment.enabled() == 0 {
         return;
     }
     seg.feature_enabled = b.feature_mask;
     seg.feature_data = b.feature_data;
-    let active: Vec<usize> = (0..8).filter(|segment| b.feature_mask[*segment] != 0).collect();
-    seg.last_active_seg_id = active.last().copied().unwrap_or(0) as u8;
-    let pre_skip = active.iter().any(|segment| b.feature_mask[*segment] >> SEG_LVL_REF_FRAME != 0);
     seg.flags = [
         (true, segmentation_flag::ENABLED),
         (p.segment.update_map() != 0, segmentation_flag::UPDATE_MAP),
         (p.segment.temporal_update() != 0, segmentation_flag::TEMPORAL_UPDATE),
         (p.segment.update_data() != 0, segmentation_flag::UPDATE_DATA),
-        (pre_skip, segmentation_flag::SEG_ID_PRE_SKIP),
     ]
     .into_iter()
     .filter_map(|(on, bit)| on.then_some(bit))
     .sum();
+    segment_ids(seg);
+}
+
+/// SegIdPreSkip and LastActiveSegId, which follow from the features (section 5.9.14).
+pub fn segment_ids(seg: &mut Segmentation) {
+    const SEG_LVL_REF_FRAME: usize = 5;
+    let active = |mask: &u8| *mask != 0;
+    seg.last_active_seg_id = seg.feature_enabled.iter().rposition(active).unwrap_or(0) as u8;
+    seg.flags &= !segmentation_flag::SEG_ID_PRE_SKIP;
+    if seg.feature_enabled.iter().any(|mask| mask >> SEG_LVL_REF_FRAME != 0) {
+        seg.flags |= segmentation_flag::SEG_ID_PRE_SKIP;
+    }
 }
 
 fn loop_filter(p: &Params, f: &mut Frame) {

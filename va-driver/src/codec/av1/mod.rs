@@ -5,6 +5,7 @@
 
 mod film_grain;
 mod frame;
+mod inherited;
 mod params;
 mod sequence;
 mod slots;
@@ -19,6 +20,7 @@ use daedalus_uapi::{
 use libva_sys as va;
 
 use self::{
+    inherited::{INDEPENDENT, Saved},
     params::Params,
     slots::{Placement, SlotMap, Stored},
 };
@@ -103,6 +105,13 @@ impl Av1Translator {
             self.slots.store(pending.stored, refresh_frame_flags);
             ready.push(pending.draft);
         }
+    }
+
+    /// What the frame takes over; its references must be filled in.
+    fn primary(&self, frame: &av1::Frame) -> Saved {
+        let idx = frame.ref_frame_idx.get(usize::from(frame.primary_ref_frame));
+        let slot = idx.and_then(|idx| self.slots.slots().get(usize::try_from(*idx).ok()?));
+        slot.copied().flatten().map_or(INDEPENDENT, |stored| stored.saved)
     }
 
     /// Fills in what depends on the reference slots.
@@ -192,10 +201,13 @@ impl Translator for Av1Translator {
             }
         };
 
+        let before = self.primary(&controls.frame);
+        inherited::restore(&mut controls.frame, &before);
         let stored = Stored {
             timestamp: self.timestamps.advance(),
             surface,
             order_hint: controls.frame.order_hint,
+            saved: Saved::of(&controls.frame, &before),
         };
         let replaces_all = p.shown_key() || p.frame_type() == frame_type::SWITCH;
         let placement = if replaces_all {

@@ -17,6 +17,8 @@
 use daedalus_uapi::{NO_REFERENCE, av1::NUM_REF_FRAMES};
 use libva_sys as va;
 
+use super::inherited::Saved;
+
 /// A picture that a slot may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -26,6 +28,8 @@ pub struct Stored {
     pub surface: va::VASurfaceID,
     /// Its order hint.
     pub order_hint: u32,
+    /// What frames with it as their primary reference take over.
+    pub saved: Saved,
 }
 
 /// Where a new picture goes.
@@ -98,10 +102,10 @@ impl SlotMap {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::inherited::INDEPENDENT, *};
 
     fn stored(n: u32) -> Stored {
-        Stored { timestamp: u64::from(n) * 1000, surface: n, order_hint: n }
+        Stored { timestamp: u64::from(n) * 1000, surface: n, order_hint: n, saved: INDEPENDENT }
     }
 
     #[test]

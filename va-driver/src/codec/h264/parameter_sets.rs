@@ -140,8 +140,9 @@ pub(super) fn pps(params: &Params, scaled: bool) -> Pps {
     let pic = pic(params);
     let mut pps = Pps::new_zeroed();
     pps.weighted_bipred_idc = pic.weighted_bipred_idc() as u8;
-    pps.pic_init_qp_minus26 = params.pic_init_qp_minus26;
-    pps.pic_init_qs_minus26 = params.pic_init_qs_minus26;
+    let offset = init_qp_offset(params);
+    pps.pic_init_qp_minus26 = params.pic_init_qp_minus26.saturating_sub(offset);
+    pps.pic_init_qs_minus26 = params.pic_init_qs_minus26.saturating_sub(offset);
     pps.chroma_qp_index_offset = params.chroma_qp_index_offset;
     pps.second_chroma_qp_index_offset = params.second_chroma_qp_index_offset;
     pps.flags = flags([
@@ -155,6 +156,17 @@ pub(super) fn pps(params: &Params, scaled: bool) -> Pps {
         (u32::from(scaled), PPS_SCALING_MATRIX_PRESENT),
     ]);
     pps
+}
+
+/// What the client has added to pic_init_qp_minus26: 0, or QpBdOffsetY (section 7.4.2.1.1).
+///
+/// va.h means the syntax element, but FFmpeg (to 8.0 at least, and so mpv, VLC, Firefox) sends its own
+/// variable, to which it has added QpBdOffsetY, and does the same to pic_init_qs_minus26. That element
+/// means nothing outside the Extended profile and is 0 wherever an encoder writes it, which tells the two
+/// kinds of clients apart.
+fn init_qp_offset(params: &Params) -> i8 {
+    let qp_bd_offset = 6 * params.bit_depth_luma_minus8.min(6) as i8;
+    if params.pic_init_qs_minus26 > qp_bd_offset / 2 { qp_bd_offset } else { 0 }
 }
 
 /// The lists of a picture that has none.

@@ -179,6 +179,26 @@ fn controls_carry_what_the_slice_header_says() {
 }
 
 #[test]
+fn an_initial_qp_that_counts_the_bit_depth_is_told_from_one_that_does_not() {
+    let init_qp = |depth, qp, qs| {
+        let mut picture = coded(1, 0).slice(true, 0, None, false);
+        picture.params.bit_depth_luma_minus8 = depth;
+        picture.params.bit_depth_chroma_minus8 = depth;
+        picture.params.pic_init_qp_minus26 = qp;
+        picture.params.pic_init_qs_minus26 = qs;
+        let pps = controls(&mut translator(), &picture).pps;
+        (pps.pic_init_qp_minus26, pps.pic_init_qs_minus26)
+    };
+    // As va.h means it.
+    assert_eq!(init_qp(2, -3, 0), (-3, 0));
+    assert_eq!(init_qp(0, 20, 9), (20, 9), "8 bits add nothing");
+    // FFmpeg: 12 for 10 bits, 6 for 9.
+    assert_eq!(init_qp(2, 9, 12), (-3, 0));
+    assert_eq!(init_qp(1, 9, 6), (3, 0));
+    assert_eq!(init_qp(2, i8::MIN, 12), (i8::MIN, 0));
+}
+
+#[test]
 fn references_are_named_by_the_timestamps_of_their_pictures() {
     let mut translator = translator();
     let first = coded(1, 0).slice(true, 0, None, false);
