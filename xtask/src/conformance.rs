@@ -317,8 +317,17 @@ impl Progress {
 
 /// A table: client, codec and kind against verdicts.
 fn summary(cases: &[Case], clients: &[Known], outcomes: &[Outcome]) -> String {
-    const WORDS: [&str; 8] =
-        ["exact", "survives", "falls-back", "refused", "differs", "error", "crash", "timeout"];
+    const WORDS: [&str; 9] = [
+        "exact",
+        "as-software",
+        "survives",
+        "falls-back",
+        "refused",
+        "differs",
+        "error",
+        "crash",
+        "timeout",
+    ];
     let mut counts: BTreeMap<(usize, String, String), BTreeMap<&str, usize>> = BTreeMap::new();
     for outcome in outcomes {
         let case = &cases[outcome.case];

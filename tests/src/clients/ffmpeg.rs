@@ -64,15 +64,15 @@ pub fn command(environment: &Environment) -> Command {
 
 /// What goes after the filters: one line with an MD5 per frame, each frame at its own size, none
 /// dropped or doubled.
-pub const FRAME_MD5S: [&str; 7] =
-    ["-noautoscale", "-fps_mode", "passthrough", "-an", "-f", "framemd5", "-"];
+pub const FRAME_MD5S: [&str; 9] =
+    ["-noautoscale", "-fps_mode", "passthrough", "-an", "-sn", "-dn", "-f", "framemd5", "-"];
 
-/// Which of a file's streams is decoded: the first video stream or, of an AVIF file, the one with the
-/// most frames (from FFmpeg 7.1 on the still pictures are streams as well).
-pub fn selection(file: &Path) -> [String; 2] {
+/// Which of a file's streams is decoded: ffmpeg's choice, the largest video or, of an AVIF file, the one
+/// with the most frames (from FFmpeg 7.1 on the still pictures are streams as well).
+pub fn selection(file: &Path) -> Vec<String> {
     let is_avif = file.extension().is_some_and(|extension| extension == "avif");
     let track = if is_avif { longest_stream(file) } else { None };
-    ["-map".into(), track.map_or("0:v:0".into(), |index| format!("0:{index}"))]
+    track.map_or(vec![], |index| vec!["-map".into(), format!("0:{index}")])
 }
 
 /// The index of the video stream with the most frames, the first of several.

@@ -88,8 +88,7 @@ fn pipeline(client: Client, stream: &Stream) -> Vec<OsString> {
     // No type finder knows bare OBU streams.
     if stream.path.extension().is_some_and(|extension| extension == "obu") {
         let annexb = stream.path.to_string_lossy().contains("annexb");
-        // An Annex B stream is only readable in whole temporal units; newer parsers want that said.
-        let framing = if annexb { "annexb,alignment=temporal-unit" } else { "obu-stream" };
+        let framing = if annexb { "annexb" } else { "obu-stream" };
         elements.push(format!("video/x-av1,stream-format={framing}").into());
         elements.extend(["!", "av1parse"].map(OsString::from));
     } else {
@@ -127,22 +126,30 @@ fn split(raw: &[u8], stream: &Stream) -> Result<Vec<String>, String> {
     Ok(md5s)
 }
 
-/// Frames that lie in the upper left corner of larger ones: the plugin may hand out whole macroblocks of
-/// a cropped stream, or frames of one size for a stream that changes its size, and leave what is visible
-/// to metadata, which a file has no place for. `None` if the length does not say so.
+/// Frames that lie in the upper left corner of larger ones: the plugin may hand out whole macroblocks (or
+/// pairs of them, of interlaced video) of a cropped stream, or frames of one size for a stream that
+/// changes its size, and leave what is visible to metadata, which a file has no place for. `None` if the
+/// length does not say so.
 fn coded_frames(raw: &[u8], stream: &Stream) -> Option<Vec<String>> {
-    let own = |size| Picture::new(size, stream.layout).bytes;
-    if raw.len() == stream.frames.iter().map(|frame| own(frame.size)).sum::<usize>() {
+    let sizes = || stream.frames.iter().map(|frame| frame.size);
+    let own: usize = sizes().map(|size| Picture::new(size, stream.layout).bytes).sum();
+    if raw.len() == own {
         return None;
     }
-    let sizes = || stream.frames.iter().map(|frame| frame.size);
     let largest = (sizes().map(|size| size.0).max()?, sizes().map(|size| size.1).max()?);
-    let coded = (largest.0.next_multiple_of(16), largest.1.next_multiple_of(16));
-    let whole = [largest, coded]
-        .map(|size| Picture::new(size, stream.layout))
-        .into_iter()
-        .find(|picture| raw.len() == stream.frames.len() * picture.bytes)?;
-    let frames = raw.chunks_exact(whole.bytes).zip(sizes());
+    let coded = |rows| (largest.0.next_multiple_of(16), largest.1.next_multiple_of(rows));
+    let whole = [largest, coded(16), coded(32)].map(|size| Picture::new(size, stream.layout));
+    // With frames too few or too many the length may still be one of whole frames, though less surely.
+    let all = |picture: &&Picture| raw.len() == stream.frames.len() * picture.bytes;
+    let some = |picture: &&Picture| raw.len() % picture.bytes == 0;
+    let whole = match whole.iter().find(all) {
+        Some(whole) => whole,
+        None if stream.is_one_size() => whole.iter().find(some)?,
+        None => return None,
+    };
+    // Whatever comes beyond the last expected frame has the last one's size.
+    let sizes = sizes().chain(stream.frames.last().map(|frame| frame.size).into_iter().cycle());
+    let frames = raw.chunks_exact(whole.bytes).zip(sizes);
     Some(frames.map(|(frame, size)| whole.visible(size, stream.layout).md5(frame)).collect())
 }
 

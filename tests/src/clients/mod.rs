@@ -193,7 +193,9 @@ impl Client {
         };
         let said = process::run(process::command(program).arg(argument), LIMIT)?.text();
         let version = said.lines().find_map(|line| line.strip_prefix(before)).unwrap_or_default();
-        Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
+        // mpv 0.36 and later: "v0.40.0".
+        let version = version.split_whitespace().next().unwrap_or_default();
+        Ok(version.trim_start_matches('v').to_owned())
     }
 
     /// Requires a good exit and each of `signs` in the log.

@@ -6,9 +6,8 @@ use super::{Case, Expectation, Verdict};
 use crate::clients::{Client, Failure, Setting, ffmpeg};
 use crate::frames::{self, Difference};
 use crate::refusals::{Fault, Refusal};
-use crate::software;
 use crate::stream::{Codec, Stream};
-use crate::{pinpoint, valgrind};
+use crate::{catalogue, pinpoint, software, valgrind};
 
 /// A client's words when it does not come to the driver with a stream.
 const REFUSES: [&str; 5] = [
@@ -56,10 +55,10 @@ fn exact(stream: &Stream, client: Client, refusal: Option<&Refusal>, setting: &S
             (Some(difference), Some(Fault::Differs | Fault::Overruns)) => {
                 Verdict::Refused(format!("{difference} (known of this client)"))
             }
-            (Some(difference), _) if second_opinion(stream, &got) => {
-                log_second_opinion(stream, &difference);
-                Verdict::Exact
+            (Some(_), Some(Fault::AsSoftware)) if as_software(stream, &got, None) => {
+                Verdict::AsSoftware
             }
+            (Some(_), _) if second_opinion(stream, &got) => Verdict::Exact,
             (Some(difference), _) => {
                 Verdict::Differs(differs(stream, &difference, client, setting))
             }
@@ -82,22 +81,18 @@ fn exact(stream: &Stream, client: Client, refusal: Option<&Refusal>, setting: &S
     }
 }
 
-/// Where a stream has no published frames: whether libaom agrees with what came where ffmpeg's first
-/// choice does not. Debian 12's libdav1d is wrong on some streams.
+/// Where no frames are published: whether libaom agrees with what came, since ffmpeg's first choice, the
+/// reference, does not. Debian 12's libdav1d is wrong on some streams.
 fn second_opinion(stream: &Stream, got: &[String]) -> bool {
-    // The catalogue's references are known to be right.
-    let published = crate::catalogue::folder().is_some_and(|f| stream.path.starts_with(f));
-    if stream.codec != Codec::Av1 || published {
-        return false;
-    }
-    let Ok(video) = software::probe(&stream.path) else { return false };
-    let limit = Duration::from_secs(1200);
-    software::frames(&stream.path, &video, Some("libaom-av1"), limit)
-        .is_ok_and(|frames| frames::compare(&frames, got).is_none())
+    let published = catalogue::folder().is_some_and(|folder| stream.path.starts_with(folder));
+    stream.codec == Codec::Av1 && !published && as_software(stream, got, Some("libaom-av1"))
 }
 
-fn log_second_opinion(stream: &Stream, difference: &Difference) {
-    eprintln!("{}: as libaom decodes it; ffmpeg's first choice: {difference}", stream.name);
+/// Whether `got` are the frames that ffmpeg decodes in software.
+pub fn as_software(stream: &Stream, got: &[String], decoder: Option<&str>) -> bool {
+    let Ok(video) = software::probe(&stream.path) else { return false };
+    software::frames(&stream.path, &video, decoder, Duration::from_secs(1200))
+        .is_ok_and(|frames| frames::compare(&frames, got).is_none())
 }
 
 /// The difference with plane and position, where a second run shows the same.
@@ -132,6 +127,9 @@ fn falls_back(
     // What cannot fall back must at least say so in an orderly way.
     if stream.codec == Codec::Av1 && client.is_ffmpeg() || !client.can_fall_back() {
         match client.decode(stream, setting) {
+            Ok(frames) if frames.is_empty() => {
+                return Verdict::Refused("ends without a frame".into());
+            }
             Ok(_) => return Verdict::Differs("decoded, although it is not supported".into()),
             Err(failure) if failure.hung() => return Verdict::Timeout,
             Err(failure) if is_crash(&failure) => return Verdict::Crash(brief(&failure)),

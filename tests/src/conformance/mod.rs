@@ -11,13 +11,15 @@ pub mod pins;
 use std::fmt;
 
 pub use self::cases::{Case, Expectation};
-pub use self::judge::judge;
+pub use self::judge::{as_software, judge};
 
 /// What became of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Every frame is right.
     Exact,
+    /// Every frame is that of software decoding, where that itself differs from the published frames.
+    AsSoftware,
     /// A damaged stream ended in an orderly way.
     Survives,
     /// The client decoded by itself what the driver does not decode.
@@ -39,6 +41,7 @@ impl Verdict {
     pub fn word(&self) -> &'static str {
         match self {
             Verdict::Exact => "exact",
+            Verdict::AsSoftware => "as-software",
             Verdict::Survives => "survives",
             Verdict::FallsBack => "falls-back",
             Verdict::Refused(_) => "refused",
@@ -51,7 +54,10 @@ impl Verdict {
 
     /// Whether this is what ought to become of the stream.
     pub fn is_good(&self) -> bool {
-        matches!(self, Verdict::Exact | Verdict::Survives | Verdict::FallsBack)
+        matches!(
+            self,
+            Verdict::Exact | Verdict::AsSoftware | Verdict::Survives | Verdict::FallsBack
+        )
     }
 
     /// Whether the driver may be to blame.
@@ -62,7 +68,11 @@ impl Verdict {
     /// What there is to say beyond the word.
     pub fn detail(&self) -> &str {
         match self {
-            Verdict::Exact | Verdict::Survives | Verdict::FallsBack | Verdict::Timeout => "",
+            Verdict::Exact
+            | Verdict::AsSoftware
+            | Verdict::Survives
+            | Verdict::FallsBack
+            | Verdict::Timeout => "",
             Verdict::Refused(why)
             | Verdict::Differs(why)
             | Verdict::Error(why)

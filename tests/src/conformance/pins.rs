@@ -75,7 +75,7 @@ impl Pins {
 /// "5.1" of "5.1.9-0+deb12u1": what a client takes changes with its minor version at most.
 pub fn minor(version: &str) -> String {
     let number = |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>();
-    version.trim_start_matches('v').split('.').take(2).map(number).collect::<Vec<_>>().join(".")
+    version.split('.').take(2).map(number).collect::<Vec<_>>().join(".")
 }
 
 fn folder() -> PathBuf {
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn versions_are_cut_to_their_minor_number() {
         assert_eq!(minor("5.1.9-0+deb12u1"), "5.1");
-        assert_eq!(minor("v0.40.0"), "0.40");
+        assert_eq!(minor("0.40.0"), "0.40");
         assert_eq!(minor("1.26.2"), "1.26");
         assert_eq!(minor("7.1-3"), "7.1");
     }
