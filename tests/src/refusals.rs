@@ -77,6 +77,13 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Whether `log` has the message that the client is to end with.
+    pub fn is_said_in(&self, log: &str) -> bool {
+        matches!(&self.fault, Fault::Says(words) if log.contains(words))
+    }
+}
+
 /// Reads the table next to this crate's manifest.
 pub fn table() -> Result<Vec<Refusal>, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("refusals.tsv");

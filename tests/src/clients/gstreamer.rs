@@ -52,7 +52,12 @@ pub(super) fn decode(
         what: format!("no output file: {e}"),
         log: done.log.clone(),
     })?;
-    split(&raw, stream).map_err(|what| Failure::Output { client, what, log: done.log })
+    let frames = match split(&raw, stream) {
+        // It passes over pictures that it cannot decode.
+        Ok(frames) if frames.is_empty() => Err("no frame came out".into()),
+        other => other,
+    };
+    frames.map_err(|what| Failure::Output { client, what, log: done.log })
 }
 
 /// The elements from the file to raw video in system memory.
@@ -138,7 +143,12 @@ fn coded_frames(raw: &[u8], stream: &Stream) -> Option<Vec<String>> {
     }
     let largest = (sizes().map(|size| size.0).max()?, sizes().map(|size| size.1).max()?);
     let coded = |rows| (largest.0.next_multiple_of(16), largest.1.next_multiple_of(rows));
-    let whole = [largest, coded(16), coded(32)].map(|size| Picture::new(size, stream.layout));
+    // The AV1 sequence header's largest frame, which may be higher than any frame of the stream.
+    let stride = Picture::new(largest, stream.layout).stride;
+    let rows = raw.len() / stream.frames.len() * 2 / 3 / stride;
+    let highest = (largest.0, u32::try_from(rows).ok()?.max(largest.1));
+    let whole = [largest, coded(16), coded(32), highest];
+    let whole = whole.map(|size| Picture::new(size, stream.layout));
     // With frames too few or too many the length may still be one of whole frames, though less surely.
     let all = |picture: &&Picture| raw.len() == stream.frames.len() * picture.bytes;
     let some = |picture: &&Picture| raw.len() % picture.bytes == 0;

@@ -34,6 +34,10 @@ pub fn judge(
         Expectation::Exact => exact(&case.stream, client, refusal, setting),
         Expectation::Survive => match client.decode(&case.stream, setting) {
             Ok(_) => Verdict::Survives,
+            // A fault of the client's own, with its message.
+            Err(failure) if refusal.is_some_and(|r| r.is_said_in(failure.log())) => {
+                Verdict::Refused(brief(&failure))
+            }
             Err(failure) if is_crash(&failure) => Verdict::Crash(brief(&failure)),
             Err(failure) if failure.hung() => Verdict::Timeout,
             Err(Failure::Process(error)) => Verdict::Error(error.to_string()),
@@ -66,6 +70,9 @@ fn exact(stream: &Stream, client: Client, refusal: Option<&Refusal>, setting: &S
         Err(failure) => match fault {
             Some(Fault::Says(words)) if failure.log().contains(words) => {
                 Verdict::Refused(words.clone())
+            }
+            Some(Fault::Differs) if matches!(failure, Failure::Output { .. }) => {
+                Verdict::Refused("differs (known of this client)".into())
             }
             Some(Fault::Hangs) if failure.hung() => Verdict::Refused("hangs by itself".into()),
             Some(Fault::Overruns) if !failure.hung() => {
@@ -127,9 +134,6 @@ fn falls_back(
     // What cannot fall back must at least say so in an orderly way.
     if stream.codec == Codec::Av1 && client.is_ffmpeg() || !client.can_fall_back() {
         match client.decode(stream, setting) {
-            Ok(frames) if frames.is_empty() => {
-                return Verdict::Refused("ends without a frame".into());
-            }
             Ok(_) => return Verdict::Differs("decoded, although it is not supported".into()),
             Err(failure) if failure.hung() => return Verdict::Timeout,
             Err(failure) if is_crash(&failure) => return Verdict::Crash(brief(&failure)),
