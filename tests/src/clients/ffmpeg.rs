@@ -27,12 +27,16 @@ const VAAPI: [&str; 8] = [
 
 /// [`VAAPI`], and the decoder that can use it: for AV1 ffmpeg prefers a library to its own.
 pub fn input(codec: Codec) -> Vec<&'static str> {
-    let decoder = match codec {
+    VAAPI.into_iter().chain(["-c:v", native(codec)]).collect()
+}
+
+/// ffmpeg's own decoder.
+fn native(codec: Codec) -> &'static str {
+    match codec {
         Codec::H264 => "h264",
         Codec::Vp9 => "vp9",
         Codec::Av1 => "av1",
-    };
-    VAAPI.into_iter().chain(["-c:v", decoder]).collect()
+    }
 }
 
 /// How pixels get out of a surface.
@@ -130,6 +134,17 @@ pub(super) fn decode_or_fall_back(
     command.args(selection(&stream.path)).args(FRAME_MD5S);
     let done = client.check(process::run(&mut command, setting.limit)?, &[VENDOR])?;
     Ok(frames::parse_framemd5(&done.text()).len())
+}
+
+/// The command that decodes `stream` and fetches each frame before it decodes the next picture, as
+/// programs do that have ffmpeg copy frames back for them. Falling back to software is not prevented.
+pub fn one_by_one(stream: &Stream, environment: &Environment) -> Command {
+    let mut command = command(environment);
+    // Without -hwaccel_output_format the decoder's own thread fetches the frames.
+    command.args(&VAAPI[..6]).args(["-c:v", native(stream.codec), "-i"]).arg(&stream.path);
+    command.args(selection(&stream.path)).args(["-pix_fmt", stream.layout.ffmpeg()]);
+    command.args(FRAME_MD5S);
+    command
 }
 
 /// The Adler-32 checksum and the MD5 of every frame of `stream`, decoded through VA-API.

@@ -164,6 +164,18 @@ fn named(p: &Params) -> Option<Vec<va::VASurfaceID>> {
     (!named.is_empty() || p.frame_type() != frame_type::KEY).then_some(named)
 }
 
+impl Drop for Av1Translator {
+    fn drop(&mut self) {
+        let Counts { waited, committed, repeated } = self.counts;
+        if waited > 0 {
+            log::info!(
+                "AV1: {waited} pictures waited for their successor, {committed} of them were needed \
+                 before, {repeated} of those were decoded again as references"
+            );
+        }
+    }
+}
+
 impl Translator for Av1Translator {
     fn picture(&mut self, picture: &Picture<'_>, ready: &mut Vec<Draft>) -> Result<()> {
         let p = Params::of(picture)?;
