@@ -27,12 +27,7 @@ const VAAPI: [&str; 8] = [
 
 /// [`VAAPI`], and the decoder that can use it: for AV1 ffmpeg prefers a library to its own.
 pub fn input(codec: Codec) -> Vec<&'static str> {
-    let decoder = match codec {
-        Codec::H264 => "h264",
-        Codec::Vp9 => "vp9",
-        Codec::Av1 => "av1",
-    };
-    VAAPI.into_iter().chain(["-c:v", decoder]).collect()
+    VAAPI.into_iter().chain(["-c:v", codec.name()]).collect()
 }
 
 /// How pixels get out of a surface.
