@@ -1,9 +1,9 @@
 //! aomenc: AV1 Main in 8 and 10 bits.
 //!
 //! Left out: large-scale tile coding, which is no stream to play, and Annex B, whose framing the tests
-//! of the clients cover. And forward key frames (`--enable-fwd-kf`), which no client follows: where one
-//! is shown, ffmpeg (and so mpv) forgets its loop filter deltas, and with film grain that it replaces all
-//! references; GStreamer has it replace one.
+//! of the clients cover. And forward key frames (`--enable-fwd-kf`): where one is shown, GStreamer has it
+//! replace one reference instead of all, and so has ffmpeg (and mpv) with film grain; what ffmpeg forgets
+//! of it without grain, the driver makes up for.
 
 use super::{Draft, Traits};
 use crate::random::dice::Dice;
