@@ -1,5 +1,5 @@
-//! What the end-to-end tests and `./x demo` share: streams with known frames ([`catalogue`],
-//! [`clips`]), programs that decode them ([`clients`]), and the comparison ([`frames`]).
+//! What the end-to-end tests, `./x demo` and `./x random` share: streams with known frames
+//! ([`catalogue`], [`clips`], [`random`]), programs that decode them ([`clients`]), and the comparison ([`frames`]).
 //!
 //! Nothing here links the driver: it is reached as every program reaches it, through libva, in the
 //! folder that [`driver::Environment`] names.
@@ -15,6 +15,7 @@ pub mod frames;
 pub mod obu;
 pub mod pinpoint;
 pub mod process;
+pub mod random;
 pub mod refusals;
 pub mod software;
 pub mod stream;

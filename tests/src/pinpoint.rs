@@ -78,20 +78,43 @@ pub fn frame(
     size: (u32, u32),
     environment: &Environment,
 ) -> Option<Spot> {
-    let picture = |hardware: bool| {
-        let mut command = ffmpeg::command(environment);
-        let filter = if hardware {
-            command.args(ffmpeg::input(codec));
-            Fetch::Download.filter(layout)
-        } else {
-            software.to_owned()
-        };
-        command.arg("-i").arg(file).args(ffmpeg::selection(file)).arg("-noautoscale");
-        command.args(["-vf", &format!("{filter},select=eq(n\\,{number})"), "-frames:v", "1"]);
-        command.args(["-f", "rawvideo", "-"]);
-        process::run(&mut command, Duration::from_secs(120)).ok().map(|done| done.stdout)
+    let picture = |hardware: Option<Codec>, filter: &str| {
+        let filter = format!("{filter},select=eq(n\\,{number})");
+        raw(file, hardware, &filter, &["-frames:v", "1"], environment)
     };
-    compare(&picture(false)?, &picture(true)?, layout, size)
+    let expected = picture(None, software)?;
+    compare(&expected, &picture(Some(codec), &Fetch::Download.filter(layout))?, layout, size)
+}
+
+/// All frames of a file as ffmpeg decodes them through VA-API, one after the other, each at its own size.
+///
+/// The only way to a certain frame of a stream that changes size: filters count anew at each change.
+pub fn through_va(
+    file: &Path,
+    codec: Codec,
+    layout: Layout,
+    environment: &Environment,
+) -> Option<Vec<u8>> {
+    let passthrough = ["-fps_mode", "passthrough"];
+    raw(file, Some(codec), &Fetch::Download.filter(layout), &passthrough, environment)
+}
+
+/// What ffmpeg decodes, through VA-API if `hardware` names a codec, as raw video.
+fn raw(
+    file: &Path,
+    hardware: Option<Codec>,
+    filter: &str,
+    which: &[&str],
+    environment: &Environment,
+) -> Option<Vec<u8>> {
+    let mut command = ffmpeg::command(environment);
+    if let Some(codec) = hardware {
+        command.args(ffmpeg::input(codec));
+    }
+    command.args(["-flags", "unaligned", "-i"]).arg(file).args(ffmpeg::selection(file));
+    command.args(["-noautoscale", "-vf", filter]).args(which);
+    command.args(["-f", "rawvideo", "-"]);
+    process::run(&mut command, Duration::from_secs(120)).ok().map(|done| done.stdout)
 }
 
 #[cfg(test)]

@@ -25,6 +25,15 @@ impl Codec {
             _ => None,
         }
     }
+
+    /// Its name: the reverse of [`Self::named`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::H264 => "h264",
+            Codec::Vp9 => "vp9",
+            Codec::Av1 => "av1",
+        }
+    }
 }
 
 /// The layout in which frames are compared.

@@ -14,6 +14,7 @@ mod fresh;
 mod lint;
 mod mirror;
 mod project;
+mod random;
 mod sheet;
 mod summary;
 mod table;
@@ -46,6 +47,9 @@ enum Command {
     },
     /// Decode the streams of a catalogue or a folder through clients and say what became of each
     Conformance(conformance::Options),
+    /// Encode what seeds draw (encoder, options, size, pictures), decode it through VA-API and compare
+    /// every frame with software decoding
+    Random(random::Arguments),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
     /// Build daedalus_drv_video.so and say where it is
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Command::Demo { files } => demo::run(&files),
         Command::Test { filters, full } => test::run(&filters, full),
         Command::Conformance(options) => conformance::run(&options),
+        Command::Random(arguments) => random::run(&arguments),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),

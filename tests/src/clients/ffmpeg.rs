@@ -27,16 +27,7 @@ const VAAPI: [&str; 8] = [
 
 /// [`VAAPI`], and the decoder that can use it: for AV1 ffmpeg prefers a library to its own.
 pub fn input(codec: Codec) -> Vec<&'static str> {
-    VAAPI.into_iter().chain(["-c:v", native(codec)]).collect()
-}
-
-/// ffmpeg's own decoder.
-fn native(codec: Codec) -> &'static str {
-    match codec {
-        Codec::H264 => "h264",
-        Codec::Vp9 => "vp9",
-        Codec::Av1 => "av1",
-    }
+    VAAPI.into_iter().chain(["-c:v", codec.name()]).collect()
 }
 
 /// How pixels get out of a surface.
@@ -141,7 +132,7 @@ pub(super) fn decode_or_fall_back(
 pub fn one_by_one(stream: &Stream, environment: &Environment) -> Command {
     let mut command = command(environment);
     // Without -hwaccel_output_format the decoder's own thread fetches the frames.
-    command.args(&VAAPI[..6]).args(["-c:v", native(stream.codec), "-i"]).arg(&stream.path);
+    command.args(&VAAPI[..6]).args(["-c:v", stream.codec.name(), "-i"]).arg(&stream.path);
     command.args(selection(&stream.path)).args(["-pix_fmt", stream.layout.ffmpeg()]);
     command.args(FRAME_MD5S);
     command

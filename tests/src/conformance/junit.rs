@@ -83,7 +83,7 @@ mod tests {
         write(&file, &entries).unwrap();
         let text = fs::read_to_string(&file).unwrap();
         fs::remove_file(&file).unwrap();
-        let counts = r#"tests="3" disabled="1" errors="0" failures="1""#;
+        let counts = r#"tests="3" skipped="1" errors="0" failures="1""#;
         assert!(text.contains(&format!("<testsuite name=\"mpv\" {counts}")), "{text}");
         assert!(text.contains("a&lt;b"), "{text}");
         assert!(text.contains("Y at (1, 2)"), "{text}");
