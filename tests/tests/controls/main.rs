@@ -61,6 +61,7 @@ struct Tally {
 }
 
 fn test(arguments: &Arguments) -> Result<ExitCode, String> {
+    let tier = tier()?;
     let display = Xvfb::start().map_err(|e| e.to_string())?;
     let setting = Arc::new(Setting {
         environment: Environment {
@@ -70,7 +71,7 @@ fn test(arguments: &Arguments) -> Result<ExitCode, String> {
         scratch: corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "controls")?,
         limit: clients::LIMIT,
     });
-    let Corpus { streams, generated } = corpus::streams(tier()?)?;
+    let Corpus { streams, generated } = corpus::streams(tier)?;
     let tally = Arc::new(Mutex::new(Tally::default()));
     let mut trials = masks::documentation();
     if generated {
@@ -102,7 +103,7 @@ fn test(arguments: &Arguments) -> Result<ExitCode, String> {
     );
     // Only a run over all streams can tell that a mask is of no use.
     let whole = !generated && tally.streams == decoders.len() && count > 0;
-    let after = libtest_mimic::run(arguments, masks::used(&tally.masked, whole));
+    let after = libtest_mimic::run(arguments, masks::used(&tally.masked, tier, whole));
     let failed = conclusion.has_failed() || after.has_failed();
     Ok(if failed { ExitCode::from(101) } else { ExitCode::SUCCESS })
 }

@@ -6,7 +6,9 @@
 //! requests' `refresh_frame_flags` made of them.
 
 mod parse;
+mod shear;
 mod slots;
+mod timing;
 
 use daedalus_uapi::record::Record;
 use daedalus_uapi::{Controls, av1 as uapi};
@@ -26,6 +28,7 @@ pub fn compare(ivf: &[u8], got: &[Record], comparison: &mut Comparison) -> Resul
             return Err(format!("request {request} is not AV1"));
         };
         let frame = &controls.frame;
+        slots.session(got.session);
         comparison.field(
             "av1.frame.reference_frame_ts.as_refreshed",
             &slots.timestamps(),
@@ -53,6 +56,7 @@ pub fn compare(ivf: &[u8], got: &[Record], comparison: &mut Comparison) -> Resul
 fn compare_controls(comparison: &mut Comparison, expected: &Expected, got: &uapi::Controls) {
     compare_sequence(comparison, &expected.controls.sequence, &got.sequence);
     compare_frame(comparison, &expected.controls.frame, &got.frame);
+    compare_loop_filter(comparison, expected, &got.frame.loop_filter);
     compare_film_grain(comparison, &expected.controls.film_grain, &got.film_grain);
     let (theirs, ours) = (&expected.controls.tiles, &got.tiles);
     comparison.field("av1.tile_group_entry", &theirs.len(), &ours.len());
@@ -267,24 +271,30 @@ fn compare_segmentation(
     comparison.flags("av1.frame.segmentation.flags", &names, expected.flags, got.flags);
 }
 
-fn compare_filters(comparison: &mut Comparison, expected: &uapi::Frame, got: &uapi::Frame) {
+fn compare_loop_filter(comparison: &mut Comparison, expected: &Expected, got: &uapi::LoopFilter) {
     use uapi::loop_filter_flag as flag;
-    let (theirs, ours) = (&expected.loop_filter, &got.loop_filter);
+    let theirs = &expected.controls.frame.loop_filter;
     fields!(
         comparison,
         "av1.frame.loop_filter",
         uapi::LoopFilter { level, sharpness, ref_deltas, mode_deltas, delta_lf_res },
         elsewhere { flags },
         theirs,
-        ours
+        got
     );
+    // Without a loop filter the flag is not coded (5.9.11).
+    let enabled =
+        if expected.loop_filter_coded { "DELTA_ENABLED" } else { "DELTA_ENABLED.not_coded" };
     let names = [
-        ("DELTA_ENABLED", flag::DELTA_ENABLED),
+        (enabled, flag::DELTA_ENABLED),
         ("DELTA_UPDATE", flag::DELTA_UPDATE),
         ("DELTA_LF_PRESENT", flag::DELTA_LF_PRESENT),
         ("DELTA_LF_MULTI", flag::DELTA_LF_MULTI),
     ];
-    comparison.flags("av1.frame.loop_filter.flags", &names, theirs.flags, ours.flags);
+    comparison.flags("av1.frame.loop_filter.flags", &names, theirs.flags, got.flags);
+}
+
+fn compare_filters(comparison: &mut Comparison, expected: &uapi::Frame, got: &uapi::Frame) {
     fields!(
         comparison,
         "av1.frame.cdef",

@@ -7,13 +7,18 @@ use cros_codecs::codec::av1::parser::{
     BitDepth, FrameHeaderObu, ObuAction, ParsedObu, Parser, Profile, SequenceHeaderObu,
     TileGroupObu, WarpModelType,
 };
+use daedalus_tests::obu::{self, Obu};
 use daedalus_uapi::av1 as uapi;
+
+use super::{shear, timing};
 
 /// What one request should be.
 pub struct Expected {
     /// Bytes of all tiles.
     pub bytes: usize,
     pub controls: uapi::Controls,
+    /// loop_filter_params() codes something (5.9.11).
+    pub loop_filter_coded: bool,
     /// The pictures that the frame refers to, by number in decode order, LAST_FRAME first.
     pub references: [Option<usize>; uapi::REFS_PER_FRAME],
     /// The pictures that it and later frames may refer to.
@@ -39,24 +44,42 @@ struct Decoder {
 /// The requests for an IVF file: one per frame that is decoded, hidden ones included.
 pub fn expected(ivf: &[u8]) -> Result<Vec<Expected>, String> {
     let mut decoder = Decoder::default();
-    for mut unit in IvfIterator::new(ivf) {
-        while !unit.is_empty() {
-            let used = match decoder.parser.read_obu(unit)? {
-                ObuAction::Drop(used) => used as usize,
-                ObuAction::Process(obu) => {
-                    let used = obu.bytes_used;
-                    let parsed = decoder.parser.parse_obu(obu)?;
-                    decoder.obu(parsed)?;
-                    used
-                }
+    for unit in IvfIterator::new(ivf) {
+        for obu in obu::low_overhead(unit).map_err(|e| e.to_string())? {
+            if decoder.only_shows(&obu) {
+                continue;
+            }
+            let payload = match obu.kind {
+                obu::SEQUENCE_HEADER => timing::left_out(obu.payload)?,
+                _ => None,
             };
-            unit = unit.get(used..).ok_or("an OBU that is cut short")?;
+            let payload = payload.as_deref().unwrap_or(obu.payload);
+            let mut bytes = Vec::new();
+            obu::write(&Obu { payload, ..obu }, &mut bytes);
+            if let ObuAction::Process(obu) = decoder.parser.read_obu(&bytes)? {
+                let parsed = decoder.parser.parse_obu(obu)?;
+                decoder.obu(parsed)?;
+            }
         }
     }
     Ok(decoder.requests)
 }
 
 impl Decoder {
+    /// Whether an OBU shows a picture again that is no key frame, which changes nothing (7.21). cros-codecs
+    /// 0.0.6 takes such an OBU for broken if there are frame ids.
+    fn only_shows(&self, obu: &Obu<'_>) -> bool {
+        let reduced = self.sequence.as_ref().is_none_or(|s| s.reduced_still_picture_header);
+        let first = obu.payload.first().copied().unwrap_or_default();
+        // show_existing_frame, frame_to_show_map_idx
+        if obu.kind != obu::FRAME_HEADER || reduced || first & 0x80 == 0 {
+            return false;
+        }
+        let shown = self.slots[usize::from(first >> 4 & 7)];
+        let frame = shown.map(|number| &self.requests[number].controls.frame);
+        frame.is_some_and(|frame| frame.frame_type != uapi::frame_type::KEY)
+    }
+
     fn obu(&mut self, obu: ParsedObu<'_>) -> Result<(), String> {
         match obu {
             ParsedObu::SequenceHeader(sequence) => self.sequence = Some(sequence),
@@ -125,7 +148,8 @@ impl Decoder {
             live.dedup();
         }
         let bytes = frame.tiles.iter().map(|tile| tile.tile_size as usize).sum();
-        self.requests.push(Expected { bytes, controls, references, live });
+        let loop_filter_coded = !header.coded_lossless && !header.allow_intrabc;
+        self.requests.push(Expected { bytes, controls, loop_filter_coded, references, live });
         Ok(())
     }
 }
@@ -333,7 +357,7 @@ fn global_motion(h: &FrameHeaderObu, control: &mut uapi::GlobalMotion) {
             WarpModelType::Affine => uapi::warp_model::AFFINE,
         };
         control.params[i] = gm.gm_params[i];
-        control.invalid |= u8::from(!gm.warp_valid[i]) << i;
+        control.invalid |= u8::from(!shear::valid(&gm.gm_params[i])) << i;
     }
 }
 

@@ -7,6 +7,7 @@ use crate::timestamps::{Timestamps, UNKNOWN};
 /// A device's slots and the pictures in them.
 #[derive(Default)]
 pub struct Slots {
+    session: u64,
     timestamps: [u64; uapi::NUM_REF_FRAMES],
     pictures: Timestamps,
     /// Frame controls of the pictures, by their number, for those that are decoded again.
@@ -14,6 +15,14 @@ pub struct Slots {
 }
 
 impl Slots {
+    /// Takes note of the session that the next request belongs to: a new one starts with empty slots.
+    pub fn session(&mut self, session: u64) {
+        if self.session != session {
+            self.session = session;
+            self.timestamps = [NO_REFERENCE; uapi::NUM_REF_FRAMES];
+        }
+    }
+
     /// What `reference_frame_ts` has to be for a device that did as the requests before said.
     pub fn timestamps(&self) -> [u64; uapi::NUM_REF_FRAMES] {
         self.timestamps
@@ -21,7 +30,7 @@ impl Slots {
 
     /// Takes in a picture that is decoded for the first time.
     pub fn picture(&mut self, number: usize, timestamp: u64, frame: &uapi::Frame) {
-        self.pictures.again(timestamp, number);
+        self.pictures.name(self.session, timestamp, number);
         self.frames.push(*frame);
         self.refresh(timestamp, frame);
     }
@@ -36,7 +45,7 @@ impl Slots {
             other == *frame
         };
         let Some(number) = self.frames.iter().rposition(same) else { return false };
-        self.pictures.again(timestamp, number);
+        self.pictures.name(self.session, timestamp, number);
         self.refresh(timestamp, frame);
         true
     }
@@ -54,7 +63,7 @@ impl Slots {
         frame.ref_frame_idx.map(|slot| {
             let slot = usize::try_from(slot).ok()?;
             let Some(timestamp) = frame.reference_frame_ts.get(slot) else { return Some(UNKNOWN) };
-            self.pictures.known(*timestamp)
+            self.pictures.known(self.session, *timestamp)
         })
     }
 
@@ -67,7 +76,7 @@ impl Slots {
         let held: Vec<usize> = reference_frame_ts
             .iter()
             .filter(|timestamp| **timestamp != NO_REFERENCE)
-            .filter_map(|timestamp| self.pictures.known(*timestamp))
+            .filter_map(|timestamp| self.pictures.known(self.session, *timestamp))
             .collect();
         live.iter().copied().filter(|picture| !held.contains(picture)).collect()
     }

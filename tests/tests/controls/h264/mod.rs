@@ -20,6 +20,9 @@ struct Expected {
     /// The frame, in decode order from 0; the two fields of one have the same number.
     frame: usize,
     hold_capture: bool,
+    /// Order counts start again: an IDR picture, the first one, or one behind
+    /// memory_management_control_operation 5.
+    counts_start: bool,
     /// Size of the slices with start codes of three bytes.
     bytes: usize,
     controls: uapi::Controls,
@@ -31,25 +34,67 @@ struct Expected {
 pub fn compare(stream: &[u8], got: &[Record], comparison: &mut Comparison) -> Result<(), String> {
     let expected = pictures::expected(stream)?;
     let mut frames = Timestamps::default();
+    let mut base = 0;
     for (request, (expected, got)) in expected.iter().zip(got).enumerate() {
         comparison.request = request;
         let Controls::H264(controls) = &got.controls else {
             return Err(format!("request {request} is not H.264"));
         };
-        comparison.field("h264.request.frame", &expected.frame, &frames.number(got.timestamp));
+        comparison.field(
+            "h264.request.frame",
+            &expected.frame,
+            &frames.number(got.session, got.timestamp),
+        );
         comparison.field("h264.request.hold_capture", &expected.hold_capture, &got.hold_capture);
         comparison.field("h264.request.bytes", &expected.bytes, &got.bytes);
         compare_sps(comparison, &expected.controls.sps, &controls.sps);
         compare_pps(comparison, &expected.controls.pps, &controls.pps);
         let matrix = (&expected.controls.scaling_matrix, &controls.scaling_matrix);
         compare_scaling_matrix(comparison, matrix.0, matrix.1);
-        let params = (&expected.controls.decode_params, &controls.decode_params);
-        compare_decode_params(comparison, params.0, params.1);
-        compare_dpb(comparison, &expected.references, &controls.decode_params.dpb, &frames);
+        let mut params = controls.decode_params;
+        let counts = &expected.controls.decode_params;
+        if expected.counts_start {
+            base = order_count_base(counts, &params);
+            comparison.field("h264.decode_params.order_cnt_base", &0, &base);
+        }
+        take_off(base, &mut params);
+        compare_decode_params(comparison, counts, &params);
+        let named = |timestamp| frames.known(got.session, timestamp);
+        compare_dpb(comparison, &expected.references, &params.dpb, named);
     }
     comparison.request = expected.len().min(got.len());
     comparison.field("h264.requests", &expected.len(), &got.len());
     Ok(())
+}
+
+/// What a client adds to all order counts from here on; only their differences matter.
+fn order_count_base(expected: &uapi::DecodeParams, got: &uapi::DecodeParams) -> i32 {
+    if expected.flags & uapi::DECODE_PARAM_BOTTOM_FIELD != 0 {
+        got.bottom_field_order_cnt.wrapping_sub(expected.bottom_field_order_cnt)
+    } else {
+        got.top_field_order_cnt.wrapping_sub(expected.top_field_order_cnt)
+    }
+}
+
+/// Takes the base off the counts of the fields that are there.
+fn take_off(base: i32, params: &mut uapi::DecodeParams) {
+    let is_field = params.flags & uapi::DECODE_PARAM_FIELD_PIC != 0;
+    let is_bottom = params.flags & uapi::DECODE_PARAM_BOTTOM_FIELD != 0;
+    if !is_field || !is_bottom {
+        params.top_field_order_cnt = params.top_field_order_cnt.wrapping_sub(base);
+    }
+    if !is_field || is_bottom {
+        params.bottom_field_order_cnt = params.bottom_field_order_cnt.wrapping_sub(base);
+    }
+    for entry in &mut params.dpb {
+        // A field that was not decoded has the count 0 without base.
+        if entry.fields & uapi::TOP_FIELD_REF != 0 || entry.top_field_order_cnt != 0 {
+            entry.top_field_order_cnt = entry.top_field_order_cnt.wrapping_sub(base);
+        }
+        if entry.fields & uapi::BOTTOM_FIELD_REF != 0 || entry.bottom_field_order_cnt != 0 {
+            entry.bottom_field_order_cnt = entry.bottom_field_order_cnt.wrapping_sub(base);
+        }
+    }
 }
 
 fn compare_sps(comparison: &mut Comparison, expected: &uapi::Sps, got: &uapi::Sps) {
@@ -190,7 +235,7 @@ fn compare_dpb(
     comparison: &mut Comparison,
     expected: &[(Reference, uapi::DpbEntry)],
     got: &[uapi::DpbEntry; 16],
-    frames: &Timestamps,
+    named: impl Fn(u64) -> Option<usize>,
 ) {
     let key = |frame: Option<usize>, entry: &uapi::DpbEntry| {
         (frame, frame.is_none().then_some(entry.frame_num))
@@ -199,7 +244,7 @@ fn compare_dpb(
         expected.iter().map(|(r, entry)| (key(r.frame, entry), entry)).collect();
     let used = got.iter().filter(|entry| entry.flags != 0);
     let mut ours: Vec<_> =
-        used.map(|entry| (key(frames.known(entry.reference_ts), entry), entry)).collect();
+        used.map(|entry| (key(named(entry.reference_ts), entry), entry)).collect();
     theirs.sort_by_key(|(key, _)| *key);
     ours.sort_by_key(|(key, _)| *key);
     let keys = |list: &[((Option<usize>, Option<u16>), &uapi::DpbEntry)]| {

@@ -18,13 +18,15 @@ struct Decoder {
     /// The last picture, if it is a field whose other field may follow.
     first_field: Option<Current>,
     frames: usize,
+    /// The order counts of the next picture do not build on earlier ones.
+    counts_start: bool,
     requests: Vec<Expected>,
 }
 
 /// The requests for an Annex B byte stream.
 pub(super) fn expected(stream: &[u8]) -> Result<Vec<Expected>, String> {
     let mut parser = Parser::default();
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder { counts_start: true, ..Decoder::default() };
     let mut picture: Option<Picture<'_>> = None;
     let mut cursor = Cursor::new(stream);
     while let Ok(nalu) = Nalu::next(&mut cursor) {
@@ -121,6 +123,7 @@ impl Decoder {
         self.requests.push(Expected {
             frame,
             hold_capture: false,
+            counts_start: idr || std::mem::take(&mut self.counts_start),
             bytes: picture.slices.iter().map(|slice| slice.nalu.size + 3).sum(),
             controls: uapi::Controls {
                 sps: sps_control(sps),
@@ -140,6 +143,7 @@ impl Decoder {
             let mut operations = marking.inner.iter();
             if operations.any(|m| m.memory_management_control_operation == 5) {
                 self.order.mmco5(coded, after);
+                self.counts_start = true;
                 current.frame_num = 0;
             }
         }

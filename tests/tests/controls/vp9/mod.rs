@@ -33,10 +33,15 @@ pub fn compare(file: &Path, got: &[Record], comparison: &mut Comparison) -> Resu
         let Controls::Vp9(controls) = &got.controls else {
             return Err(format!("request {request} is not VP9"));
         };
-        comparison.field("vp9.request.picture", &request, &pictures.number(got.timestamp));
+        comparison.field(
+            "vp9.request.picture",
+            &request,
+            &pictures.number(got.session, got.timestamp),
+        );
         comparison.field("vp9.request.hold_capture", &false, &got.hold_capture);
         comparison.field("vp9.request.bytes", &expected.bytes, &got.bytes);
-        compare_frame(comparison, expected, &controls.frame, &pictures);
+        let named = |timestamp| pictures.known(got.session, timestamp);
+        compare_frame(comparison, expected, &controls.frame, named);
         let hdr = (&expected.controls.compressed_hdr, &controls.compressed_hdr);
         fields!(
             comparison,
@@ -80,13 +85,13 @@ fn compare_frame(
     comparison: &mut Comparison,
     expected: &Expected,
     got: &uapi::Frame,
-    pictures: &Timestamps,
+    named: impl Fn(u64) -> Option<usize>,
 ) {
     let timestamps = [got.last_frame_ts, got.golden_frame_ts, got.alt_frame_ts];
     let names = ["last_frame_ts", "golden_frame_ts", "alt_frame_ts"];
     for ((name, expected), timestamp) in names.iter().zip(expected.references).zip(timestamps) {
         let name = format!("vp9.frame.{name}");
-        comparison.field(&name, &expected, &pictures.known(timestamp));
+        comparison.field(&name, &expected, &named(timestamp));
     }
     let expected = &expected.controls.frame;
     fields!(
