@@ -30,8 +30,8 @@ pub fn requests(
     setting: &Setting,
 ) -> Result<Vec<Record>, String> {
     let mut command = match decoder {
-        Decoder::Installed(Client::Gstreamer) => {
-            let mut command = gstreamer::command(stream, setting);
+        Decoder::Installed(client @ (Client::Gstreamer | Client::GstreamerVa)) => {
+            let mut command = gstreamer::command(client, stream, setting);
             // Its debug log would come between the driver's lines.
             command.env_remove("GST_DEBUG").args(["!", "fakesink"]);
             command
@@ -58,6 +58,7 @@ fn ffmpeg(stream: &Stream, path: &Path, setting: &Setting) -> Command {
     let mut command = ffmpeg::command(&setting.environment);
     // Quiet, so that its own lines do not come between the driver's.
     command.args(["-v", "error"]).args(ffmpeg::input(stream.codec)).arg("-i").arg(path);
+    command.args(ffmpeg::selection(path));
     command.args(["-vf", &Fetch::Download.filter(stream.layout)]).args(FRAME_MD5S);
     command
 }

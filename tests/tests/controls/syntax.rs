@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use daedalus_tests::process;
 
+use crate::demux;
+
 /// The syntax elements of one packet.
 #[derive(Debug, Default)]
 pub struct Syntax {
@@ -41,8 +43,9 @@ impl Syntax {
 pub fn packets(file: &Path, split: &str) -> Result<Vec<Syntax>, String> {
     let mut command = process::command("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-nostats", "-v", "info", "-i"]).arg(file);
+    command.args(demux::track(file));
     // Without -copyinkf what comes before the first key frame is dropped.
-    command.args(["-map", "0:v:0", "-c", "copy", "-copyinkf", "-bsf:v"]);
+    command.args(["-c", "copy", "-copyinkf", "-bsf:v"]);
     command.arg(format!("{split},trace_headers")).args(["-f", "data", "-"]);
     let done = process::run(&mut command, Duration::from_secs(60)).map_err(|e| e.to_string())?;
     if !done.status.success() {

@@ -364,6 +364,10 @@ fn global_motion(h: &FrameHeaderObu, control: &mut uapi::GlobalMotion) {
 fn film_grain(h: &FrameHeaderObu, control: &mut uapi::FilmGrain) {
     use uapi::film_grain_flag as flag;
     let fg = &h.film_grain_params;
+    // Grain taken from a reference without grain is none, whatever the seed.
+    if !fg.apply_grain {
+        return;
+    }
     control.flags = flags(&[
         (fg.apply_grain, flag::APPLY_GRAIN),
         (fg.update_grain, flag::UPDATE_GRAIN),

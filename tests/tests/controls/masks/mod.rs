@@ -1,12 +1,12 @@
 //! What VA cannot tell: the fields in which the driver's controls may differ from a parser's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use daedalus_tests::catalogue::Tier;
 use libtest_mimic::{Failed, Trial};
 
-pub use table::MASKS;
+pub use table::{MASKS, WITNESS_FAULTS};
 
 mod table;
 
@@ -23,6 +23,11 @@ pub struct Mask {
 /// The mask of a field, if it has one.
 pub fn find(field: &str) -> Option<&'static Mask> {
     MASKS.iter().find(|mask| mask.field == field)
+}
+
+/// Why the other parser is known to be wrong in a field of a stream, if it is.
+pub fn witness_fault(stream: &str, field: &str) -> Option<&'static str> {
+    WITNESS_FAULTS.iter().find(|(s, f, _)| *s == stream && *f == field).map(|(_, _, why)| *why)
 }
 
 /// The test that the documentation names every mask with its reason, and no other field.
@@ -62,4 +67,17 @@ pub fn used(seen: &BTreeMap<&'static str, (String, usize)>, tier: Tier, whole: b
         Trial::test(name, test).with_ignored_flag(!whole)
     };
     MASKS.iter().map(trial).collect()
+}
+
+/// The tests that the other parser is still wrong where it is said to be.
+pub fn witness_faults_seen(seen: &BTreeSet<(String, String)>, whole: bool) -> Vec<Trial> {
+    let trial = |(stream, field, _): &(&'static str, &'static str, &str)| {
+        let is_seen = seen.contains(&((*stream).to_owned(), (*field).to_owned()));
+        let name = format!("witness::{stream}::{field}");
+        let test = move || {
+            if is_seen { Ok(()) } else { Err(Failed::from("is right: take the line out")) }
+        };
+        Trial::test(name, test).with_ignored_flag(!whole)
+    };
+    WITNESS_FAULTS.iter().map(trial).collect()
 }
