@@ -277,11 +277,19 @@ fn compare_loop_filter(comparison: &mut Comparison, expected: &Expected, got: &u
     fields!(
         comparison,
         "av1.frame.loop_filter",
-        uapi::LoopFilter { level, sharpness, ref_deltas, mode_deltas, delta_lf_res },
-        elsewhere { flags },
+        uapi::LoopFilter { level, sharpness, delta_lf_res },
+        elsewhere { ref_deltas, mode_deltas, flags },
         theirs,
         got
     );
+    let state = if theirs.flags & flag::DELTA_ENABLED != 0 { "" } else { ".not_enabled" };
+    let deltas = [
+        ("ref", &theirs.ref_deltas[..], &got.ref_deltas[..]),
+        ("mode", &theirs.mode_deltas, &got.mode_deltas),
+    ];
+    for (name, theirs, ours) in deltas {
+        comparison.field(&format!("av1.frame.loop_filter.{name}_deltas{state}"), theirs, ours);
+    }
     // Without a loop filter the flag is not coded (5.9.11).
     let enabled =
         if expected.loop_filter_coded { "DELTA_ENABLED" } else { "DELTA_ENABLED.not_coded" };

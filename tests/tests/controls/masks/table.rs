@@ -204,6 +204,17 @@ pub const MASKS: &[Mask] = &[
         unseen: None,
     },
     Mask {
+        field: "av1.frame.loop_filter.ref_deltas.not_enabled",
+        reason: "Frames without DELTA_ENABLED do not use the deltas, and clients say different things of \
+                 them. Later frames have theirs in their own requests.",
+        unseen: None,
+    },
+    Mask {
+        field: "av1.frame.loop_filter.mode_deltas.not_enabled",
+        reason: "As ref_deltas.not_enabled.",
+        unseen: None,
+    },
+    Mask {
         field: "av1.frame.quantization.flags.DIFF_UV_DELTA",
         reason: "VA has the quantizers of U and V, not how they are coded. The driver sets the flag if \
                  they differ; a stream may set it with equal ones.",
