@@ -247,11 +247,10 @@ fn compare_dpb(
         used.map(|entry| (key(named(entry.reference_ts), entry), entry)).collect();
     theirs.sort_by_key(|(key, _)| *key);
     ours.sort_by_key(|(key, _)| *key);
-    let keys = |list: &[((Option<usize>, Option<u16>), &uapi::DpbEntry)]| {
-        list.iter().map(|(key, _)| *key).collect::<Vec<_>>()
-    };
-    comparison.field("h264.decode_params.dpb.reference_ts", &keys(&theirs), &keys(&ours));
-    if keys(&theirs) != keys(&ours) {
+    let their_keys: Vec<_> = theirs.iter().map(|(key, _)| *key).collect();
+    let our_keys: Vec<_> = ours.iter().map(|(key, _)| *key).collect();
+    comparison.field("h264.decode_params.dpb.reference_ts", &their_keys, &our_keys);
+    if their_keys != our_keys {
         return;
     }
     for ((key, expected), (_, got)) in theirs.into_iter().zip(ours) {

@@ -266,11 +266,10 @@ impl References {
                 Marking::Long => r.long_term_frame_idx as i32,
                 _ => r.frame_num_wrap(current.frame_num, max_frame_num),
             };
-            let own_parity = current.coded.fields();
-            for field in 0..2 {
+            for (field, same_parity) in current.coded.fields().into_iter().enumerate() {
                 let number = match current.coded {
                     Coded::Frame => number,
-                    _ => 2 * number + i32::from(own_parity[field]),
+                    _ => 2 * number + i32::from(same_parity),
                 };
                 if r.marking[field] == marking && number == pic_num {
                     match current.coded {

@@ -33,7 +33,7 @@ impl<'d> Bool<'d> {
 
     /// read_bool( p )
     fn read(&mut self, p: u8) -> bool {
-        let split = 1 + ((self.range - 1) * u32::from(p) >> 8);
+        let split = 1 + (((self.range - 1) * u32::from(p)) >> 8);
         let set = self.value >= split;
         if set {
             self.range -= split;

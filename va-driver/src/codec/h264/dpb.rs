@@ -70,7 +70,7 @@ impl Sent {
     /// The fields that were sent.
     fn coded(&self) -> FieldMask {
         let [top, bottom] = self.order_counts.map(|count| count.is_some());
-        FieldMask(u8::from(top) * TOP_FIELD_REF | u8::from(bottom) * BOTTOM_FIELD_REF)
+        FieldMask((u8::from(top) * TOP_FIELD_REF) | (u8::from(bottom) * BOTTOM_FIELD_REF))
     }
 
     /// Whether a client that says `reference` can mean this picture. The surface alone does not tell:
