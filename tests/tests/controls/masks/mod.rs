@@ -50,9 +50,9 @@ fn row(mask: &Mask) -> String {
     format!("| `{}` | {} |", mask.field, mask.reason)
 }
 
-/// The tests that each masked field has differed somewhere, given where they did. `whole`: all streams of
-/// the tier were compared.
-pub fn used(seen: &BTreeMap<&'static str, (String, usize)>, tier: Tier, whole: bool) -> Vec<Trial> {
+/// The tests that each masked field has differed somewhere, given where they did in a run over all
+/// streams of the tier.
+pub fn used(seen: &BTreeMap<&'static str, (String, usize)>, tier: Tier) -> Vec<Trial> {
     let trial = |mask: &'static Mask| {
         let name = format!("mask::{}", mask.field);
         let difference = seen.get(mask.field).cloned();
@@ -64,20 +64,20 @@ pub fn used(seen: &BTreeMap<&'static str, (String, usize)>, tier: Tier, whole: b
             (None, None) => Err("never differs: take it out".into()),
             _ => Ok(()),
         };
-        Trial::test(name, test).with_ignored_flag(!whole)
+        Trial::test(name, test)
     };
     MASKS.iter().map(trial).collect()
 }
 
 /// The tests that the other parser is still wrong where it is said to be.
-pub fn witness_faults_seen(seen: &BTreeSet<(String, String)>, whole: bool) -> Vec<Trial> {
+pub fn witness_faults_seen(seen: &BTreeSet<(String, String)>) -> Vec<Trial> {
     let trial = |(stream, field, _): &(&'static str, &'static str, &str)| {
         let is_seen = seen.contains(&((*stream).to_owned(), (*field).to_owned()));
         let name = format!("witness::{stream}::{field}");
         let test = move || {
             if is_seen { Ok(()) } else { Err(Failed::from("is right: take the line out")) }
         };
-        Trial::test(name, test).with_ignored_flag(!whole)
+        Trial::test(name, test)
     };
     WITNESS_FAULTS.iter().map(trial).collect()
 }
