@@ -2,10 +2,13 @@
 //! of which OBUs stay.
 
 /// `obu_type` of a sequence header.
-const SEQUENCE_HEADER: u8 = 1;
+pub const SEQUENCE_HEADER: u8 = 1;
+
+/// `obu_type` of a frame header.
+pub const FRAME_HEADER: u8 = 3;
 
 /// `obu_type` of a frame header and of a frame, which begins with its header.
-const FRAMES: [u8; 2] = [3, 6];
+const FRAMES: [u8; 2] = [FRAME_HEADER, 6];
 
 /// `obu_type` of metadata: nothing in it takes part in decoding (6.7.1).
 pub const METADATA: u8 = 5;
@@ -50,6 +53,23 @@ pub fn temporal_units(mut file: &[u8]) -> Result<Vec<Vec<Obu<'_>>>, Error> {
         units.push(obus);
     }
     Ok(units)
+}
+
+/// The OBUs of a temporal unit in the low-overhead format (5.2), each of which has a size.
+pub fn low_overhead(mut unit: &[u8]) -> Result<Vec<Obu<'_>>, Error> {
+    let mut obus = Vec::new();
+    while !unit.is_empty() {
+        let header = byte(&mut unit)?;
+        if header & 0x80 != 0 {
+            return Err(Error::Forbidden);
+        }
+        let extension = if header & 0x04 != 0 { Some(byte(&mut unit)?) } else { None };
+        if header & 0x02 == 0 {
+            return Err(Error::Size);
+        }
+        obus.push(Obu { kind: header >> 3 & 0x0f, extension, payload: sized(&mut unit)? });
+    }
+    Ok(obus)
 }
 
 /// `open_bitstream_unit( sz )` (5.3.1).
@@ -127,7 +147,8 @@ pub fn ivf(units: &[Vec<Obu<'_>>]) -> Vec<u8> {
     file
 }
 
-fn write(obu: &Obu<'_>, to: &mut Vec<u8>) {
+/// Appends an OBU with its size.
+pub fn write(obu: &Obu<'_>, to: &mut Vec<u8>) {
     to.push(obu.kind << 3 | u8::from(obu.extension.is_some()) << 2 | 0x02);
     to.extend(obu.extension);
     let mut size = length(obu.payload);
@@ -171,6 +192,8 @@ mod tests {
         assert_eq!(&ivf[..12], b"DKIF\0\0\x20\0AV01");
         assert_eq!(ivf[32..36], [7, 0, 0, 0]);
         assert_eq!(ivf[44..], [0x12, 0, 0x36, 0x40, 2, 9, 10]);
+        assert_eq!(low_overhead(&ivf[44..]).as_ref(), Ok(&units[0]));
+        assert_eq!(low_overhead(&[0x10]), Err(Error::Size), "a delimiter without a size");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 pub mod order_hint;
 
-use zerocopy::FromZeros;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use crate::STATELESS_BASE;
 
@@ -53,7 +53,7 @@ pub mod sequence_flag {
 
 /// `struct v4l2_ctrl_av1_sequence`; AV1 section 5.5.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Sequence {
     /// [`sequence_flag`] bits.
@@ -68,7 +68,7 @@ pub struct Sequence {
 
 /// `struct v4l2_ctrl_av1_tile_group_entry`: one tile inside the request's bytes.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct TileGroupEntry {
     /// Where the coded tile starts, in bytes from the start of the request's data.
@@ -98,7 +98,7 @@ pub mod warp_model {
 
 /// `struct v4l2_av1_global_motion`; index 0 is INTRA_FRAME and unused.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct GlobalMotion {
     /// [`global_motion_flag`] bits.
@@ -127,7 +127,7 @@ pub const LOOP_RESTORATION_USES_CHROMA_LR: u8 = 0x2;
 
 /// `struct v4l2_av1_loop_restoration`; AV1 section 6.10.15.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct LoopRestoration {
     pub flags: u8,
@@ -143,7 +143,7 @@ pub struct LoopRestoration {
 
 /// `struct v4l2_av1_cdef`. Secondary strengths as the decoding process uses them: 0, 1, 2 or 4.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Cdef {
     pub damping_minus_3: u8,
@@ -167,7 +167,7 @@ pub mod segmentation_flag {
 /// `struct v4l2_av1_segmentation`; AV1 section 6.8.13. Features 0 alt Q, 1 to 4 alt LF, 5 reference,
 /// 6 skip, 7 global MV.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Segmentation {
     pub flags: u8,
@@ -187,7 +187,7 @@ pub mod loop_filter_flag {
 
 /// `struct v4l2_av1_loop_filter`; AV1 section 6.8.10.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct LoopFilter {
     pub flags: u8,
@@ -209,7 +209,7 @@ pub mod quantization_flag {
 
 /// `struct v4l2_av1_quantization`; AV1 section 6.8.11.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Quantization {
     pub flags: u8,
@@ -230,7 +230,7 @@ pub const TILE_INFO_UNIFORM_TILE_SPACING: u8 = 0x1;
 
 /// `struct v4l2_av1_tile_info`; AV1 section 6.8.14.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct TileInfo {
     pub flags: u8,
@@ -283,7 +283,7 @@ pub mod frame_flag {
 
 /// `struct v4l2_ctrl_av1_frame`; AV1 section 5.9.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Frame {
     pub tile_info: TileInfo,
@@ -337,7 +337,7 @@ pub mod film_grain_flag {
 
 /// `struct v4l2_ctrl_av1_film_grain`; AV1 section 6.8.20.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct FilmGrain {
     /// [`film_grain_flag`] bits.

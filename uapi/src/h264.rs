@@ -4,7 +4,7 @@
 mod rbsp;
 mod slice_header;
 
-use zerocopy::FromZeros;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use crate::STATELESS_BASE;
 
@@ -48,7 +48,7 @@ pub const SPS_DIRECT_8X8_INFERENCE: u32 = 0x40;
 
 /// `struct v4l2_ctrl_h264_sps`; section 7.4.2.1.1.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Sps {
     pub profile_idc: u8,
@@ -91,7 +91,7 @@ pub const PPS_SCALING_MATRIX_PRESENT: u16 = 0x0080;
 
 /// `struct v4l2_ctrl_h264_pps`; section 7.4.2.2.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Pps {
     pub pic_parameter_set_id: u8,
@@ -111,7 +111,7 @@ pub struct Pps {
 /// `struct v4l2_ctrl_h264_scaling_matrix`: the lists in raster order (the kernel's rule), as they apply
 /// after all fall-back rules. 8x8 order: Intra Y, Inter Y, Intra Cb, Inter Cb, Intra Cr, Inter Cr.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct ScalingMatrix {
     pub scaling_list_4x4: [[u8; 16]; 6],
@@ -136,7 +136,7 @@ pub const FRAME_REF: u8 = 0x3;
 
 /// `struct v4l2_h264_dpb_entry`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct DpbEntry {
     /// Timestamp of the picture that this entry names.
@@ -167,7 +167,7 @@ pub const DECODE_PARAM_BFRAME: u32 = 0x10;
 
 /// `struct v4l2_ctrl_h264_decode_params`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct DecodeParams {
     pub dpb: [DpbEntry; 16],

@@ -1,6 +1,6 @@
 //! VP9 stateless controls (`V4L2_CID_STATELESS_VP9_*`).
 
-use zerocopy::FromZeros;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use crate::STATELESS_BASE;
 
@@ -16,7 +16,7 @@ pub const LOOP_FILTER_DELTA_UPDATE: u8 = 0x2;
 
 /// `struct v4l2_vp9_loop_filter`; VP9 section 7.2.8. Deltas that a frame does not code keep their last value.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct LoopFilter {
     pub ref_deltas: [i8; 4],
@@ -29,7 +29,7 @@ pub struct LoopFilter {
 
 /// `struct v4l2_vp9_quantization`; VP9 section 7.2.9.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Quantization {
     pub base_q_idx: u8,
@@ -52,7 +52,7 @@ pub const SEGMENTATION_ABS_OR_DELTA_UPDATE: u8 = 0x10;
 
 /// `struct v4l2_vp9_segmentation`; VP9 section 7.2.10. Features: 0 alt Q, 1 alt L, 2 reference, 3 skip.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Segmentation {
     pub feature_data: [[i16; 4]; 8],
@@ -94,7 +94,7 @@ pub const SIGN_BIAS_ALT: u8 = 0x4;
 
 /// `struct v4l2_ctrl_vp9_frame`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct Frame {
     pub lf: LoopFilter,
@@ -129,7 +129,7 @@ pub struct Frame {
 
 /// `struct v4l2_vp9_mv_probs`; zero: no update.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct MvProbs {
     pub joint: [u8; 3],
@@ -149,7 +149,7 @@ pub type CoefProbs = [[[u8; 3]; 6]; 6];
 /// `struct v4l2_ctrl_vp9_compressed_hdr`: the probability deltas of the compressed header (VP9 section
 /// 6.3) after inv_map_table; zero means no update.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[allow(missing_docs)]
 pub struct CompressedHdr {
     /// 0 only 4x4 ... 3 allow 32x32, 4 select (`V4L2_VP9_TX_MODE_*`).

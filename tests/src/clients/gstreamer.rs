@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use md5::{Digest, Md5};
@@ -22,26 +23,12 @@ pub(super) fn decode(
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let run = RUNS.fetch_add(1, Ordering::Relaxed);
     let file = setting.scratch.join(format!("gst-{}-{run}.raw", std::process::id()));
-    let mut command = process::command("gst-launch-1.0");
-    setting.environment.apply(&mut command);
-    command
-        // Accept a vendor that the plugin does not know.
-        .env("GST_VAAPI_ALL_DRIVERS", "1")
-        .env("GST_VA_ALL_DRIVERS", "1")
-        .env("GST_GL_PLATFORM", "none")
-        // The plugin's elements depend on the driver: a registry of our own, made by this run's driver.
-        .env("GST_REGISTRY", setting.scratch.join("gst-registry.bin"))
-        .env("GST_DEBUG", "vaapi*:4,va*:4,2")
-        .env("GST_DEBUG_NO_COLOR", "1")
-        .arg("-q")
-        .args(pipeline(client, stream))
-        .arg("!")
-        .args(["filesink", "async=false"])
-        .arg({
-            let mut location = OsString::from("location=");
-            location.push(&file);
-            location
-        });
+    let mut command = command(client, stream, setting);
+    command.env("GST_DEBUG", "vaapi*:4,va*:4,2").args(["!", "filesink", "async=false"]).arg({
+        let mut location = OsString::from("location=");
+        location.push(&file);
+        location
+    });
     let done = process::run(&mut command, setting.limit);
     let raw = fs::read(&file);
     // Absent if the pipeline never started.
@@ -58,6 +45,23 @@ pub(super) fn decode(
         other => other,
     };
     frames.map_err(|what| Failure::Output { client, what, log: done.log })
+}
+
+/// gst-launch-1.0 with the pipeline from the file to raw video in system memory; a sink has to follow.
+pub fn command(client: Client, stream: &Stream, setting: &Setting) -> Command {
+    let mut command = process::command("gst-launch-1.0");
+    setting.environment.apply(&mut command);
+    command
+        // Accept a vendor that the plugin does not know.
+        .env("GST_VAAPI_ALL_DRIVERS", "1")
+        .env("GST_VA_ALL_DRIVERS", "1")
+        .env("GST_GL_PLATFORM", "none")
+        // The plugin's elements depend on the driver: a registry of our own, made by this run's driver.
+        .env("GST_REGISTRY", setting.scratch.join("gst-registry.bin"))
+        .env("GST_DEBUG_NO_COLOR", "1")
+        .arg("-q")
+        .args(pipeline(client, stream));
+    command
 }
 
 /// The elements from the file to raw video in system memory.

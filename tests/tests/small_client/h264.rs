@@ -23,7 +23,7 @@ use libva_sys::{
     VASurfaceID,
 };
 
-use crate::va::{Decoder, Display};
+use super::va::{Decoder, Display};
 
 /// The frames of an Annex B byte stream in output order, each as P010 over its visible area.
 pub fn decode(display: Display, stream: &[u8]) -> Result<Vec<Vec<u8>>, String> {

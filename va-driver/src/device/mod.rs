@@ -5,6 +5,7 @@
 
 #[cfg(feature = "embedded")]
 mod embedded;
+pub(crate) mod trace;
 
 use std::sync::Arc;
 

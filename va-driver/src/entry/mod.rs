@@ -161,7 +161,8 @@ pub unsafe extern "C" fn __vaDriverInit_1_0(ctx: va::VADriverContextP) -> va::VA
     let Some(vtable) = (unsafe { ctx.vtable.as_mut() }) else {
         return va::VA_STATUS_ERROR_INVALID_PARAMETER as va::VAStatus;
     };
-    let x11 = ctx.display_type & u64::from(va::VA_DISPLAY_MAJOR_MASK) == va::VA_DISPLAY_X11.into();
+    let x11 =
+        ctx.display_type & u64::from(va::VA_DISPLAY_MAJOR_MASK) == u64::from(va::VA_DISPLAY_X11);
     let presenter = x11.then(|| {
         // SAFETY: for X11, libva's native_dpy is the client's Display, open until vaTerminate.
         Presenter::new(unsafe { ClientDisplay::new(ctx.native_dpy) })

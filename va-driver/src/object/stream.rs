@@ -12,12 +12,14 @@ use daedalus_uapi::Codec;
 use super::{Surfaces, surface::Surface};
 use crate::{
     codec::{self, Draft, Picture, Translator},
-    device::{Device, DeviceSession, Done},
+    device::{Device, DeviceSession, Done, trace},
     error::{Error, Result},
 };
 
 /// One coded stream.
 pub(crate) struct Stream {
+    /// Names the stream in traces.
+    number: u64,
     codec: Codec,
     /// The driver's table. Weak, since surfaces keep their stream: after vaTerminate neither would go.
     surfaces: Weak<Surfaces>,
@@ -50,7 +52,12 @@ impl Stream {
         surfaces: Arc<Surfaces>,
     ) -> Stream {
         let surfaces = Arc::downgrade(&surfaces);
-        Stream { codec, surfaces, inner: Mutex::new(Inner { translator, session }) }
+        Stream {
+            number: trace::session(),
+            codec,
+            surfaces,
+            inner: Mutex::new(Inner { translator, session }),
+        }
     }
 
     pub fn codec(&self) -> Codec {
@@ -99,6 +106,7 @@ impl Stream {
                 target,
                 ungrained,
             };
+            trace::request(self.number, &request);
             inner.session.submit(request, done);
         }
     }

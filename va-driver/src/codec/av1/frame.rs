@@ -2,7 +2,8 @@
 
 use daedalus_uapi::av1::{
     Frame, LOOP_RESTORATION_USES_CHROMA_LR, LOOP_RESTORATION_USES_LR, Segmentation, frame_flag,
-    global_motion_flag, loop_filter_flag, quantization_flag, segmentation_flag, warp_model,
+    frame_type, global_motion_flag, loop_filter_flag, quantization_flag, segmentation_flag,
+    warp_model,
 };
 
 use super::{
@@ -17,13 +18,18 @@ use crate::error::{Error, Result};
 pub fn fill(p: &Params, context_width: u32, f: &mut Frame) -> Result<()> {
     let b = &p.buffer;
     let pic = &p.pic;
+    let intra = matches!(p.frame_type(), frame_type::KEY | frame_type::INTRA_ONLY);
     f.flags = flags([
         (pic.show_frame(), frame_flag::SHOW_FRAME),
         (pic.showable_frame(), frame_flag::SHOWABLE_FRAME),
         (pic.error_resilient_mode(), frame_flag::ERROR_RESILIENT_MODE),
         (pic.disable_cdf_update(), frame_flag::DISABLE_CDF_UPDATE),
         (pic.allow_screen_content_tools(), frame_flag::ALLOW_SCREEN_CONTENT_TOOLS),
-        (pic.force_integer_mv(), frame_flag::FORCE_INTEGER_MV),
+        (
+            // Intra frames do not code it but have it (section 5.9.2); not all clients say so.
+            pic.force_integer_mv() | u32::from(intra),
+            frame_flag::FORCE_INTEGER_MV,
+        ),
         (pic.allow_intrabc(), frame_flag::ALLOW_INTRABC),
         (pic.use_superres(), frame_flag::USE_SUPERRES),
         (pic.allow_high_precision_mv(), frame_flag::ALLOW_HIGH_PRECISION_MV),
@@ -223,7 +229,6 @@ fn loop_restoration(p: &Params, f: &mut Frame) {
 fn global_motion(p: &Params, f: &mut Frame) {
     const NONE: [i32; 6] = [0, 0, 1 << 16, 0, 0, 1 << 16];
     let gm = &mut f.global_motion;
-    gm.params[0] = NONE;
     for (i, wm) in p.buffer.wm.iter().enumerate() {
         let reference = i + 1;
         gm.kind[reference] = wm.wmtype;

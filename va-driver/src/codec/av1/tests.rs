@@ -409,6 +409,17 @@ fn derived_frame_fields_are_complete() {
 }
 
 #[test]
+fn intra_frames_have_integer_motion_vectors() {
+    let flag = |drafts| controls(&only(drafts)).frame.flags & frame_flag::FORCE_INTEGER_MV;
+    let mut client = Client::new();
+    assert_ne!(flag(client.key(1)), 0, "whatever the client says");
+    assert_eq!(flag(client.inter(2, [1; 8])), 0);
+    let mut intra_only = params(3, frame_type::INTRA_ONLY, true);
+    intra_only.ref_frame_map = [1, 2, 1, 1, 1, 1, 1, 1];
+    assert_ne!(flag(client.send(&intra_only).unwrap()), 0);
+}
+
+#[test]
 fn what_can_never_work_is_refused() {
     let mut client = Client::new();
     let mut p = params(1, frame_type::KEY, true);

@@ -58,13 +58,16 @@ impl<'a> Buffers<'a> {
         self.slices[0].nal.first().map_or(0, |byte| u16::from(byte >> 5 & 3))
     }
 
-    /// The slices as a byte stream, a start code before each.
+    /// The slices as a byte stream, a start code before each. Zeros behind a slice are no part of it
+    /// (trailing_zero_8bits, section B.1): clients that look for start codes of three bytes (ffmpeg) take
+    /// the first byte of one of four for the end of the slice before.
     pub(super) fn annex_b(&self) -> Vec<u8> {
         let size = self.slices.iter().map(|slice| slice.nal.len() + 3).sum();
         let mut stream = Vec::with_capacity(size);
         for slice in &self.slices {
             stream.extend_from_slice(&[0, 0, 1]);
-            stream.extend_from_slice(&slice.nal);
+            let end = slice.nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            stream.extend_from_slice(&slice.nal[..end]);
         }
         stream
     }

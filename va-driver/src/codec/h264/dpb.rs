@@ -42,6 +42,12 @@ impl FieldMask {
         }
     }
 
+    /// Top and bottom value, zero for a field that is not among these.
+    pub(super) fn select(self, [top, bottom]: [i32; 2]) -> [i32; 2] {
+        let has = |field| i32::from(self.0 & field != 0);
+        [top * has(TOP_FIELD_REF), bottom * has(BOTTOM_FIELD_REF)]
+    }
+
     /// True for a single field.
     pub(super) fn is_field(self) -> bool {
         self != Self::FRAME
@@ -61,6 +67,12 @@ struct Sent {
 }
 
 impl Sent {
+    /// The fields that were sent.
+    fn coded(&self) -> FieldMask {
+        let [top, bottom] = self.order_counts.map(|count| count.is_some());
+        FieldMask((u8::from(top) * TOP_FIELD_REF) | (u8::from(bottom) * BOTTOM_FIELD_REF))
+    }
+
     /// Whether a client that says `reference` can mean this picture. The surface alone does not tell:
     /// the frames that a client puts in for missing ones have surfaces too, on which other pictures
     /// were decoded before.
@@ -118,8 +130,10 @@ impl Dpb {
             entry.frame_num = reference.frame_idx as u16;
             entry.pic_num = pic_num(params.frame_num, reference, current, long_term, max_frame_num);
             entry.fields = fields.0;
-            entry.top_field_order_cnt = reference.TopFieldOrderCnt;
-            entry.bottom_field_order_cnt = reference.BottomFieldOrderCnt;
+            // In a second field clients also say the count of that field for the frame that it belongs to.
+            let coded = sent.map_or(FieldMask::FRAME, Sent::coded);
+            let counts = [reference.TopFieldOrderCnt, reference.BottomFieldOrderCnt];
+            [entry.top_field_order_cnt, entry.bottom_field_order_cnt] = coded.select(counts);
             entry.flags = DPB_ENTRY_VALID | DPB_ENTRY_ACTIVE;
             if long_term {
                 entry.flags |= DPB_ENTRY_LONG_TERM;

@@ -188,8 +188,10 @@ fn decode_params(
 ) -> DecodeParams {
     let mut decode = DecodeParams::new_zeroed();
     decode.frame_num = params.frame_num;
-    decode.top_field_order_cnt = params.CurrPic.TopFieldOrderCnt;
-    decode.bottom_field_order_cnt = params.CurrPic.BottomFieldOrderCnt;
+    let fields = FieldMask::of_current(params);
+    // With the second field clients also say the first one's count, which belongs to another request.
+    let counts = [params.CurrPic.TopFieldOrderCnt, params.CurrPic.BottomFieldOrderCnt];
+    [decode.top_field_order_cnt, decode.bottom_field_order_cnt] = fields.select(counts);
     decode.nal_ref_idc = buffers.nal_ref_idc();
     if let Some(header) = headers.first() {
         decode.idr_pic_id = header.idr_pic_id;
@@ -199,7 +201,6 @@ fn decode_params(
         decode.dec_ref_pic_marking_bit_size = header.dec_ref_pic_marking_bit_size;
         decode.pic_order_cnt_bit_size = header.pic_order_cnt_bit_size;
     }
-    let fields = FieldMask::of_current(params);
     let has = |kind| headers.iter().any(|header| header.start.slice_type == kind);
     let flags = [
         (buffers.idr(), DECODE_PARAM_IDR_PIC),

@@ -28,6 +28,12 @@ fn pic(params: &Params) -> va::_VAPictureParameterBufferH264__bindgen_ty_2__bind
     unsafe { params.pic_fields.bits }
 }
 
+/// Picture order counts of other types than 0 do not code it: clients (ffmpeg) say anything then.
+fn log2_max_pic_order_cnt_lsb_minus4(params: &Params) -> u32 {
+    let seq = seq(params);
+    if seq.pic_order_cnt_type() == 0 { seq.log2_max_pic_order_cnt_lsb_minus4() } else { 0 }
+}
+
 /// Refuses what no request can express, or what the parser of slice headers must be able to rely on.
 pub(super) fn check(params: &Params) -> Result<()> {
     let seq = seq(params);
@@ -37,7 +43,7 @@ pub(super) fn check(params: &Params) -> Result<()> {
         ("num_slice_groups_minus1", params.num_slice_groups_minus1.into(), 0),
         ("log2_max_frame_num_minus4", seq.log2_max_frame_num_minus4(), 12),
         ("pic_order_cnt_type", seq.pic_order_cnt_type(), 2),
-        ("log2_max_pic_order_cnt_lsb_minus4", seq.log2_max_pic_order_cnt_lsb_minus4(), 12),
+        ("log2_max_pic_order_cnt_lsb_minus4", log2_max_pic_order_cnt_lsb_minus4(params), 12),
         ("num_ref_frames", params.num_ref_frames.into(), 16),
         ("bit_depth_luma_minus8", params.bit_depth_luma_minus8.into(), 6),
         ("bit_depth_chroma_minus8", params.bit_depth_chroma_minus8.into(), 6),
@@ -65,7 +71,7 @@ pub(super) fn sps(profile: va::VAProfile, params: &Params, scaled: bool) -> Sps 
     sps.bit_depth_chroma_minus8 = params.bit_depth_chroma_minus8;
     sps.log2_max_frame_num_minus4 = seq.log2_max_frame_num_minus4() as u8;
     sps.pic_order_cnt_type = seq.pic_order_cnt_type() as u8;
-    sps.log2_max_pic_order_cnt_lsb_minus4 = seq.log2_max_pic_order_cnt_lsb_minus4() as u8;
+    sps.log2_max_pic_order_cnt_lsb_minus4 = log2_max_pic_order_cnt_lsb_minus4(params) as u8;
     sps.max_num_ref_frames = params.num_ref_frames;
     sps.pic_width_in_mbs_minus1 = params.picture_width_in_mbs_minus1;
     // VA counts the macroblock rows of a frame; a map unit of an interlaced sequence is two of them.

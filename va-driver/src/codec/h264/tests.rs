@@ -199,6 +199,34 @@ fn an_initial_qp_that_counts_the_bit_depth_is_told_from_one_that_does_not() {
 }
 
 #[test]
+fn a_request_has_what_its_type_of_order_count_codes() {
+    let mut type_2 = coded(7, 0).slice(true, 0, None, false);
+    // SAFETY: every bit pattern is valid for both members of the union.
+    unsafe {
+        type_2.params.seq_fields.bits.set_pic_order_cnt_type(2);
+        type_2.params.seq_fields.bits.set_log2_max_pic_order_cnt_lsb_minus4(15);
+    }
+    let sps = controls(&mut translator(), &type_2).sps;
+    assert_eq!(sps.log2_max_pic_order_cnt_lsb_minus4, 0, "not coded, so not refused either");
+    let mut type_0 = type_2.clone();
+    // SAFETY: as above.
+    unsafe { type_0.params.seq_fields.bits.set_pic_order_cnt_type(0) };
+    assert!(matches!(give(&mut translator(), &type_0), Err(Error::InvalidParameter(_))));
+}
+
+#[test]
+fn zeros_behind_a_slice_stay_out_of_the_request() {
+    let exact = coded(7, 0).slice(true, 0, None, false).slice(true, 0, None, false);
+    let mut padded = exact.clone();
+    for (params, nal) in &mut padded.slices {
+        nal.extend([0, 0]);
+        params.slice_data_size += 2;
+    }
+    let data = |coded| give(&mut translator(), coded).unwrap().remove(0).data;
+    assert_eq!(data(&padded), data(&exact));
+}
+
+#[test]
 fn references_are_named_by_the_timestamps_of_their_pictures() {
     let mut translator = translator();
     let first = coded(1, 0).slice(true, 0, None, false);
