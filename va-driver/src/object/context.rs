@@ -87,22 +87,27 @@ impl Context {
             context_size: self.size,
             buffers: &building.buffers,
         };
-        let ended = self.stream_for(&mut state, driver, &picture).and_then(|stream| {
-            building.target.ended(&stream);
-            stream.picture(&picture)
-        });
+        let target = &building.target;
+        let failed = |error: &Error| Error::Decoding(error.to_string());
+        let ended = match self.stream_for(&mut state, driver, &picture) {
+            Ok(stream) => {
+                target.ended(&stream);
+                stream.picture(&picture).inspect_err(|error| target.refused(failed(error)))
+            }
+            Err(error) => {
+                target.abandoned(failed(&error));
+                Err(error)
+            }
+        };
         match ended {
             Ok(()) => Ok(()),
-            Err(error) => {
-                building.target.abandoned(Error::Decoding(error.to_string()));
-                match error {
-                    Error::Decoding(_) => {
-                        log::info!("surface {:#x}: {error}", building.target.id);
-                        Ok(())
-                    }
-                    error => Err(error),
+            Err(error) => match error {
+                Error::Decoding(_) => {
+                    log::info!("surface {:#x}: {error}", building.target.id);
+                    Ok(())
                 }
-            }
+                error => Err(error),
+            },
         }
     }
 

@@ -41,8 +41,10 @@ pub(crate) struct Surface {
 struct State {
     /// Requests under way that write this surface.
     pending: u32,
-    /// The surface's picture is kept back by its stream until something follows.
-    held: bool,
+    /// How many pictures for this surface have ended and not been submitted: those that their stream
+    /// keeps back until something follows. Two when a client that needs no pixels of the first reuses the
+    /// surface for the second.
+    kept: u32,
     /// The context that is between Begin and End with this target.
     building: Option<va::VAContextID>,
     /// What became of the last picture.
@@ -65,7 +67,7 @@ impl Surface {
             memory,
             state: Mutex::new(State {
                 pending: 0,
-                held: false,
+                kept: 0,
                 building: None,
                 outcome: Ok(()),
                 stream: None,
@@ -98,18 +100,25 @@ impl Surface {
     pub fn ended(&self, stream: &Arc<Stream>) {
         let mut state = self.state();
         state.building = None;
-        if state.pending == 0 && !state.held {
+        if state.pending == 0 && state.kept == 0 {
             state.outcome = Ok(());
         }
-        state.held = true;
+        state.kept += 1;
         state.stream = Some(stream.clone());
+    }
+
+    /// The picture that ended cannot be submitted after all.
+    pub fn refused(&self, error: Error) {
+        let mut state = self.state();
+        state.kept = state.kept.saturating_sub(1);
+        drop(state);
+        self.abandoned(error);
     }
 
     /// The picture that was begun will never be: the surface's content is undefined.
     pub fn abandoned(&self, error: Error) {
         let mut state = self.state();
         state.building = None;
-        state.held = false;
         state.outcome = Err(error);
         self.changed.notify_all();
     }
@@ -117,10 +126,11 @@ impl Surface {
     /// A request that writes this surface is on its way.
     pub fn submitted(&self, stream: &Arc<Stream>) {
         let mut state = self.state();
-        if state.pending == 0 && !state.held {
+        if state.pending == 0 && state.kept <= 1 {
             state.outcome = Ok(());
         }
-        state.held = false;
+        // Zero if this is the other surface of a picture with film grain.
+        state.kept = state.kept.saturating_sub(1);
         state.pending += 1;
         state.stream = Some(stream.clone());
     }
@@ -190,7 +200,7 @@ impl Surface {
     fn release(&self) {
         let stream = {
             let state = self.state();
-            if state.held { state.stream.clone() } else { None }
+            if state.kept > 0 { state.stream.clone() } else { None }
         };
         if let Some(stream) = stream {
             stream.commit();

@@ -122,6 +122,21 @@ fn waiting_releases_a_picture_that_is_kept_back_and_ends_with_its_answer() {
 }
 
 #[test]
+fn waiting_is_for_the_last_of_several_pictures_in_one_surface() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    // The client has no use for the first picture's pixels; its request goes out with the second.
+    bench.decode(&surface);
+    bench.decode(&surface);
+    assert_eq!(bench.submitted(), 1);
+    bench.answer(Ok(()));
+    assert_eq!(surface.wait(SHORT), Err(Error::TimedOut), "the second is still to come");
+    assert_eq!(bench.submitted(), 1, "released by the wait");
+    bench.answer(Ok(()));
+    assert_eq!(surface.wait(None), Ok(()));
+}
+
+#[test]
 fn a_broken_picture_is_reported_until_the_next_one_replaces_it() {
     let bench = Bench::new();
     let surface = bench.surface();
