@@ -1,131 +1,28 @@
 //! `./x conformance`: what becomes of every stream of a catalogue or a folder, through each client.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
-use daedalus_tests::catalogue::{self, Kind};
+use daedalus_tests::catalogue;
 use daedalus_tests::clients::{Client, Setting};
-use daedalus_tests::conformance::pins::{Change, Pins};
+use daedalus_tests::conformance::pins::Pins;
 use daedalus_tests::conformance::{Case, Verdict, cases, judge, junit};
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::Environment;
 use daedalus_tests::refusals::{self, Refusal};
-use daedalus_tests::stream::Codec;
 
-use crate::{build, project, table};
+use self::options::Transport;
+use self::report::{report, summary};
+use crate::{build, project};
 
-/// What to run.
-#[derive(Args, Debug)]
-pub struct Options {
-    /// Catalogues (folders with a catalogue.tsv), other folders, or files, which are compared with what
-    /// ffmpeg decodes in software; default: ../shared/vectors
-    paths: Vec<PathBuf>,
-    /// Only this codec
-    #[arg(long)]
-    codec: Vec<CodecName>,
-    /// The clients to decode with
-    #[arg(long, default_value = "ffmpeg")]
-    client: Vec<ClientName>,
-    /// What decodes: in the client's process
-    #[arg(long, default_value = "embedded")]
-    transport: Transport,
-    /// Only rows of this kind: must be exact, damaged, or not supported
-    #[arg(long)]
-    kind: Vec<KindName>,
-    /// Only the rows that every test run includes
-    #[arg(long)]
-    core: bool,
-    /// Only streams whose name contains this
-    #[arg(long)]
-    filter: Option<String>,
-    /// Write what becomes of the streams into the pin files
-    #[arg(long)]
-    pin: bool,
-    /// Run ffmpeg under valgrind and look for misused and lost memory instead of comparing frames
-    #[arg(long)]
-    valgrind: bool,
-    /// Write a JUnit report here
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// How many clients run at a time; default: one for each core
-    #[arg(long)]
-    jobs: Option<usize>,
-    /// Seconds after which a client counts as hung
-    #[arg(long, default_value_t = 180)]
-    limit: u64,
-}
+mod options;
+mod report;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CodecName {
-    H264,
-    Vp9,
-    Av1,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ClientName {
-    /// ffmpeg, frames fetched with hwdownload
-    Ffmpeg,
-    /// ffmpeg, frames mapped with hwmap
-    FfmpegHwmap,
-    /// mpv --hwdec=vaapi-copy
-    Mpv,
-    /// gstreamer1.0-vaapi
-    GstVaapi,
-    /// GStreamer's newer va plugin (needs a DRM render node)
-    GstVa,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum KindName {
-    Ok,
-    Invalid,
-    Unsupported,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Transport {
-    Embedded,
-}
-
-impl CodecName {
-    fn codec(self) -> Codec {
-        match self {
-            CodecName::H264 => Codec::H264,
-            CodecName::Vp9 => Codec::Vp9,
-            CodecName::Av1 => Codec::Av1,
-        }
-    }
-}
-
-impl ClientName {
-    fn client(self) -> Client {
-        match self {
-            ClientName::Ffmpeg => Client::FfmpegDownload,
-            ClientName::FfmpegHwmap => Client::FfmpegMap,
-            ClientName::Mpv => Client::Mpv,
-            ClientName::GstVaapi => Client::Gstreamer,
-            ClientName::GstVa => Client::GstreamerVa,
-        }
-    }
-}
-
-impl KindName {
-    fn kind(self) -> Kind {
-        match self {
-            KindName::Ok => Kind::Ok,
-            KindName::Invalid => Kind::Invalid,
-            KindName::Unsupported => Kind::Unsupported,
-        }
-    }
-}
+pub use self::options::Options;
 
 /// A client with what is known of it.
 struct Known {
@@ -313,87 +210,4 @@ impl Progress {
             self.said = Instant::now();
         }
     }
-}
-
-/// A table: client, codec and kind against verdicts.
-fn summary(cases: &[Case], clients: &[Known], outcomes: &[Outcome]) -> String {
-    const WORDS: [&str; 9] = [
-        "exact",
-        "as-software",
-        "survives",
-        "falls-back",
-        "refused",
-        "differs",
-        "error",
-        "crash",
-        "timeout",
-    ];
-    let mut counts: BTreeMap<(usize, String, String), BTreeMap<&str, usize>> = BTreeMap::new();
-    for outcome in outcomes {
-        let case = &cases[outcome.case];
-        let codec = format!("{:?}", case.stream.codec);
-        let kind = format!("{:?}", case.expectation.kind()).to_lowercase();
-        let row = counts.entry((outcome.client, codec, kind)).or_default();
-        *row.entry(outcome.verdict.word()).or_default() += 1;
-    }
-    let used: Vec<&str> = WORDS
-        .into_iter()
-        .filter(|word| counts.values().any(|row| row.contains_key(word)))
-        .collect();
-    let header = ["client", "codec", "kind", "streams"].into_iter().chain(used.iter().copied());
-    let mut rows = vec![header.map(str::to_owned).collect::<Vec<_>>()];
-    for ((client, codec, kind), row) in &counts {
-        let client = format!("{} {}", clients[*client].name, clients[*client].version);
-        let mut cells =
-            vec![client, codec.clone(), kind.clone(), row.values().sum::<usize>().to_string()];
-        cells.extend(used.iter().map(|word| match row.get(word) {
-            Some(count) => count.to_string(),
-            None => "-".into(),
-        }));
-        rows.push(cells);
-    }
-    table::render(&rows, 3)
-}
-
-/// Compares with the pins, or writes them. How many outcomes count as failed.
-fn report(
-    cases: &[Case],
-    clients: &[Known],
-    outcomes: &[Outcome],
-    options: &Options,
-) -> Result<usize, String> {
-    let mut failed = 0;
-    for (number, known) in clients.iter().enumerate() {
-        let own = || outcomes.iter().filter(|outcome| outcome.client == number);
-        if options.pin && !options.valgrind {
-            let mut pins = known.pins.clone().unwrap_or_default();
-            own().for_each(|o| pins.set(&cases[o.case].stream.name, &o.verdict));
-            println!("pinned: {}", pins.write(known.client, &known.version)?.display());
-        }
-        // Memory is right or wrong; no pin makes it acceptable.
-        let pins = known.pins.as_ref().filter(|_| !options.valgrind);
-        for outcome in own() {
-            let stream = &cases[outcome.case].stream.name;
-            let change = pins.map_or(Change::New, |pins| pins.change(stream, &outcome.verdict));
-            let bad = match &change {
-                Change::Worse(_) => true,
-                Change::New => outcome.verdict.is_bad(),
-                Change::Same | Change::Better(_) => false,
-            };
-            failed += usize::from(bad);
-            match change {
-                Change::Worse(was) => {
-                    println!("WORSE: {} {stream}: was {was}, now {}", known.name, outcome.verdict)
-                }
-                Change::Better(was) => {
-                    println!("better: {} {stream}: was {was}, now {}", known.name, outcome.verdict)
-                }
-                Change::New if bad => {
-                    println!("FAILED: {} {stream}: {}", known.name, outcome.verdict)
-                }
-                Change::New | Change::Same => {}
-            }
-        }
-    }
-    Ok(failed)
 }
