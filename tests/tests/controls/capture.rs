@@ -9,7 +9,7 @@ use daedalus_tests::process;
 use daedalus_tests::stream::Stream;
 use daedalus_uapi::record::Record;
 
-use crate::small;
+use crate::{demux, small};
 
 /// Who decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ fn ffmpeg(stream: &Stream, path: &Path, setting: &Setting) -> Command {
     let mut command = ffmpeg::command(&setting.environment);
     // Quiet, so that its own lines do not come between the driver's.
     command.args(["-v", "error"]).args(ffmpeg::input(stream.codec)).arg("-i").arg(path);
-    command.args(ffmpeg::selection(path));
+    command.args(demux::track(path));
     command.args(["-vf", &Fetch::Download.filter(stream.layout)]).args(FRAME_MD5S);
     command
 }

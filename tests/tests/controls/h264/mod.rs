@@ -4,14 +4,17 @@
 mod order;
 mod pictures;
 mod reference;
+mod sizes;
 
 use std::io::Cursor;
+use std::path::Path;
 
 use cros_codecs::codec::h264::parser::{Nalu, NaluType, Parser, Pps, Slice, SliceHeader, Sps};
 use daedalus_uapi::record::Record;
 use daedalus_uapi::{Controls, FromZeros, h264 as uapi};
 
 use crate::compare::{Comparison, fields};
+use crate::demux;
 use crate::timestamps::Timestamps;
 use reference::{Reference, References};
 
@@ -30,9 +33,15 @@ struct Expected {
     references: Vec<(Reference, uapi::DpbEntry)>,
 }
 
-/// Compares the requests for an Annex B byte stream.
-pub fn compare(stream: &[u8], got: &[Record], comparison: &mut Comparison) -> Result<(), String> {
-    let expected = pictures::expected(stream)?;
+/// Compares the requests for a file.
+pub fn compare(file: &Path, got: &[Record], comparison: &mut Comparison) -> Result<(), String> {
+    let expected = match pictures::expected(&demux::annex_b(file, false)?)? {
+        Some(expected) => expected,
+        None => {
+            let stream = demux::annex_b(file, true)?;
+            pictures::expected(&stream)?.ok_or("pictures without parameter sets")?
+        }
+    };
     let mut frames = Timestamps::default();
     let mut base = 0;
     for (request, (expected, got)) in expected.iter().zip(got).enumerate() {

@@ -23,14 +23,22 @@ struct Decoder {
     requests: Vec<Expected>,
 }
 
-/// The requests for an Annex B byte stream.
-pub(super) fn expected(stream: &[u8]) -> Result<Vec<Expected>, String> {
+/// The requests for an Annex B byte stream; `None` if pictures come before their parameter sets.
+pub(super) fn expected(stream: &[u8]) -> Result<Option<Vec<Expected>>, String> {
     let mut parser = Parser::default();
     let mut decoder = Decoder { counts_start: true, ..Decoder::default() };
     let mut picture: Option<Picture<'_>> = None;
+    let mut have_pps = false;
     let mut cursor = Cursor::new(stream);
-    while let Ok(nalu) = Nalu::next(&mut cursor) {
+    loop {
+        let nalu = match Nalu::next(&mut cursor) {
+            Ok(nalu) => nalu,
+            Err(end) if end == "No NAL found" => break,
+            // A type that it does not know (the prefixes and extensions of scalable streams).
+            Err(_) => continue,
+        };
         match nalu.header.type_ {
+            NaluType::Slice | NaluType::SliceIdr if !have_pps => return Ok(None),
             NaluType::Slice | NaluType::SliceIdr => {
                 let slice = parser.parse_slice_header(nalu)?;
                 // Redundant pictures are for decoders that lost the primary one.
@@ -57,6 +65,7 @@ pub(super) fn expected(stream: &[u8]) -> Result<Vec<Expected>, String> {
             }
             NaluType::Pps => {
                 parser.parse_pps(&nalu)?;
+                have_pps = true;
             }
             _ => {}
         }
@@ -64,7 +73,7 @@ pub(super) fn expected(stream: &[u8]) -> Result<Vec<Expected>, String> {
     if let Some(done) = picture {
         decoder.picture(&done);
     }
-    Ok(decoder.requests)
+    Ok(Some(decoder.requests))
 }
 
 /// Detection of the first VCL NAL unit of a picture (7.4.1.2.4).
@@ -263,8 +272,8 @@ fn decode_params(picture: &Picture<'_>, counts: [i32; 2]) -> uapi::DecodeParams 
     control.pic_order_cnt_lsb = header.pic_order_cnt_lsb;
     control.delta_pic_order_cnt_bottom = header.delta_pic_order_cnt_bottom;
     [control.delta_pic_order_cnt0, control.delta_pic_order_cnt1] = header.delta_pic_order_cnt;
-    control.dec_ref_pic_marking_bit_size = header.dec_ref_pic_marking_bit_size as u32;
-    control.pic_order_cnt_bit_size = header.pic_order_cnt_bit_size as u32;
+    control.dec_ref_pic_marking_bit_size = sizes::dec_ref_pic_marking(slice);
+    control.pic_order_cnt_bit_size = sizes::pic_order_cnt(header, &picture.pps);
     let is_b = picture.slices.iter().any(|slice| slice.header.slice_type.is_b());
     let is_p = !is_b && picture.slices.iter().any(|slice| slice.header.slice_type.is_p());
     control.flags = flags(&[
