@@ -100,6 +100,12 @@ pub fn rows(folder: &Path) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+/// The frames of an AV1 stream without its film grain, for streams that have some.
+pub fn without_grain(folder: &Path, stream: &Stream) -> Option<Result<Vec<Frame>, String>> {
+    let path = folder.join(format!("framemd5/{}.nograin.txt", stream.name));
+    path.is_file().then(|| reference(&path))
+}
+
 /// Reads one `framemd5/*.txt`: number, width, height, ..., MD5 as NV12 or P010.
 fn reference(path: &Path) -> Result<Vec<Frame>, String> {
     let frame = |line: &str| {
