@@ -146,17 +146,30 @@ fn falls_back(
         Ok(got) => Verdict::Differs(format!("{got} frames, expected {frames:?}")),
         Err(failure) if failure.hung() => Verdict::Timeout,
         Err(failure) if is_crash(&failure) => Verdict::Crash(brief(&failure)),
-        Err(failure) => Verdict::Error(brief(&failure)),
+        // From 7.0 on ffmpeg itself picks the decoder that knows the hardware, and stays with it.
+        Err(failure) => match REFUSES.iter().find(|words| failure.log().contains(**words)) {
+            Some(words) => Verdict::Refused((*words).to_owned()),
+            None => Verdict::Error(brief(&failure)),
+        },
     }
 }
 
 /// The same run under valgrind: no error and no lost block with the driver in its stack.
+///
+/// A client that ends without vaTerminate leaves a driver that is still in use: its threads' stacks and
+/// its hash tables, to which pointers lead that are not to their start, count as possibly lost then.
 fn memory_of(case: &Case, client: Client, setting: &Setting) -> Verdict {
-    let Some(command) = ffmpeg::command_for(client, &case.stream, setting) else {
+    let Some(mut command) = ffmpeg::command_for(client, &case.stream, setting) else {
         return Verdict::Error("only ffmpeg is run under valgrind".into());
     };
+    command.env("DAEDALUS_LOG", "info");
     let report = setting.scratch.join(format!("{}.xml", case.stream.name.replace('/', "_")));
-    let checked = valgrind::run(&command, &report, setting.limit * 10);
+    let checked = valgrind::run(&command, &report, setting.limit * 10).map(|mut checked| {
+        if !checked.done.log.contains("vaTerminate") {
+            checked.errors.retain(|error| !error.starts_with("Leak_PossiblyLost"));
+        }
+        checked
+    });
     // Kept only where it says something.
     match checked {
         Ok(checked) if checked.errors.is_empty() => {

@@ -203,6 +203,7 @@ unsafe extern "C" fn vaTerminate(ctx: va::VADriverContextP) -> va::VAStatus {
     }
     // SAFETY: `init` made it with Box::into_raw, and it was taken out of the context just now.
     let driver = unsafe { Box::from_raw(driver) };
+    log::info!("vaTerminate");
     match catch_unwind(AssertUnwindSafe(|| drop(driver))) {
         Ok(()) => va::VA_STATUS_SUCCESS as va::VAStatus,
         Err(_) => va::VA_STATUS_ERROR_UNKNOWN as va::VAStatus,
