@@ -142,7 +142,8 @@ fn falls_back(
         }
     }
     match client.decode_or_fall_back(stream, setting) {
-        Ok(got) if frames.is_none_or(|frames| frames == got) => Verdict::FallsBack,
+        // More than the catalogue counts come from players that pay no heed to edit lists.
+        Ok(got) if got > 0 && frames.is_none_or(|frames| frames <= got) => Verdict::FallsBack,
         Ok(got) => Verdict::Differs(format!("{got} frames, expected {frames:?}")),
         Err(failure) if failure.hung() => Verdict::Timeout,
         Err(failure) if is_crash(&failure) => Verdict::Crash(brief(&failure)),
