@@ -104,12 +104,10 @@ pub fn frames(
     Ok(sizes.into_iter().zip(md5s).map(|(size, md5)| Frame { size, md5 }).collect())
 }
 
-/// An ffmpeg that decodes in software what is named next, in one thread: with several, what it makes of a
-/// damaged picture is a matter of chance.
+/// An ffmpeg that decodes in software what is named next.
 pub fn decode(decoder: Option<&str>) -> Command {
     let mut command = process::command("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-v", "info", "-flags", "unaligned"]);
-    command.args(["-threads", "1"]);
     command.args(decoder.into_iter().flat_map(|name| ["-c:v", name]));
     command
 }
