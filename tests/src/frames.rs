@@ -66,6 +66,12 @@ pub fn compare(expected: &[Frame], got: &[String]) -> Option<Difference> {
         .then_some(Difference::Count { expected: expected.len(), got: got.len() })
 }
 
+/// Whether all of `expected` are there in order, whatever else is.
+pub fn are_among(expected: &[Frame], got: &[String]) -> bool {
+    let mut got = got.iter();
+    !expected.is_empty() && expected.iter().all(|want| got.any(|have| *have == want.md5))
+}
+
 /// The MD5s in the output of ffmpeg's `framemd5` muxer, in order.
 pub fn parse_framemd5(text: &str) -> Vec<String> {
     text.lines()
@@ -97,6 +103,15 @@ mod tests {
     fn a_swapped_frame_is_found_and_placed() {
         let found = compare(&frames(&["a", "b", "c"]), &strings(&["a", "c", "b"])).unwrap();
         assert!(matches!(found, Difference::At { frame: 1, elsewhere: Some(2), .. }), "{found}");
+    }
+
+    #[test]
+    fn frames_among_others_are_found_in_order() {
+        let expected = frames(&["b", "d"]);
+        assert!(are_among(&expected, &strings(&["a", "b", "c", "d"])));
+        assert!(!are_among(&expected, &strings(&["d", "b"])));
+        assert!(!are_among(&expected, &strings(&["b"])));
+        assert!(!are_among(&[], &strings(&["b"])));
     }
 
     #[test]

@@ -31,9 +31,9 @@ pub enum Fault {
     Differs,
     /// It reads beyond its surfaces: other frames, or a crash. Written `overruns: REASON`.
     Overruns,
-    /// It gives the frames that it gives without hardware, which are not those of the catalogue. Written
-    /// `as-software: REASON`; ffmpeg only.
-    AsSoftware,
+    /// It gives all frames of the catalogue, in order, and others that the catalogue leaves out. Written
+    /// `among-others: REASON`.
+    AmongOthers,
 }
 
 impl Fault {
@@ -42,7 +42,7 @@ impl Fault {
             Some(("hangs", _)) => Fault::Hangs,
             Some(("differs", _)) => Fault::Differs,
             Some(("overruns", _)) => Fault::Overruns,
-            Some(("as-software", _)) => Fault::AsSoftware,
+            Some(("among-others", _)) => Fault::AmongOthers,
             _ => Fault::Says(text.to_owned()),
         }
     }
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(fault("hangs: at the end"), Fault::Hangs);
         assert_eq!(fault("differs: other layers"), Fault::Differs);
         assert_eq!(fault("overruns: small surfaces"), Fault::Overruns);
-        assert_eq!(fault("as-software: damaged"), Fault::AsSoftware);
+        assert_eq!(fault("among-others: damaged"), Fault::AmongOthers);
         assert_eq!(fault("No: sorry"), Fault::Says("No: sorry".into()));
     }
 

@@ -59,8 +59,8 @@ fn exact(stream: &Stream, client: Client, refusal: Option<&Refusal>, setting: &S
             (Some(difference), Some(Fault::Differs | Fault::Overruns)) => {
                 Verdict::Refused(format!("{difference} (known of this client)"))
             }
-            (Some(_), Some(Fault::AsSoftware)) if as_software(stream, &got, None) => {
-                Verdict::AsSoftware
+            (Some(_), Some(Fault::AmongOthers)) if frames::are_among(&stream.frames, &got) => {
+                Verdict::AmongOthers
             }
             (Some(_), _) if second_opinion(stream, &got) => Verdict::Exact,
             (Some(difference), _) => {
@@ -92,13 +92,11 @@ fn exact(stream: &Stream, client: Client, refusal: Option<&Refusal>, setting: &S
 /// reference, does not. Debian 12's libdav1d is wrong on some streams.
 fn second_opinion(stream: &Stream, got: &[String]) -> bool {
     let published = catalogue::folder().is_some_and(|folder| stream.path.starts_with(folder));
-    stream.codec == Codec::Av1 && !published && as_software(stream, got, Some("libaom-av1"))
-}
-
-/// Whether `got` are the frames that ffmpeg decodes in software.
-pub fn as_software(stream: &Stream, got: &[String], decoder: Option<&str>) -> bool {
+    if stream.codec != Codec::Av1 || published {
+        return false;
+    }
     let Ok(video) = software::probe(&stream.path) else { return false };
-    software::frames(&stream.path, &video, decoder, Duration::from_secs(1200))
+    software::frames(&stream.path, &video, Some("libaom-av1"), Duration::from_secs(1200))
         .is_ok_and(|frames| frames::compare(&frames, got).is_none())
 }
 

@@ -46,7 +46,7 @@ pub fn write(file: &Path, entries: &[Entry<'_>]) -> Result<(), String> {
 
 fn status(verdict: &Verdict) -> TestCaseStatus {
     let kind = match verdict {
-        Verdict::Exact | Verdict::AsSoftware | Verdict::Survives | Verdict::FallsBack => {
+        Verdict::Exact | Verdict::AmongOthers | Verdict::Survives | Verdict::FallsBack => {
             return TestCaseStatus::success();
         }
         Verdict::Refused(why) => {

@@ -11,15 +11,15 @@ pub mod pins;
 use std::fmt;
 
 pub use self::cases::{Case, Expectation};
-pub use self::judge::{as_software, judge};
+pub use self::judge::judge;
 
 /// What became of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Every frame is right.
     Exact,
-    /// Every frame is that of software decoding, where that itself differs from the published frames.
-    AsSoftware,
+    /// Every published frame comes, among others of which something is missing.
+    AmongOthers,
     /// A damaged stream ended in an orderly way.
     Survives,
     /// The client decoded by itself what the driver does not decode.
@@ -41,7 +41,7 @@ impl Verdict {
     pub fn word(&self) -> &'static str {
         match self {
             Verdict::Exact => "exact",
-            Verdict::AsSoftware => "as-software",
+            Verdict::AmongOthers => "among-others",
             Verdict::Survives => "survives",
             Verdict::FallsBack => "falls-back",
             Verdict::Refused(_) => "refused",
@@ -56,7 +56,7 @@ impl Verdict {
     pub fn is_good(&self) -> bool {
         matches!(
             self,
-            Verdict::Exact | Verdict::AsSoftware | Verdict::Survives | Verdict::FallsBack
+            Verdict::Exact | Verdict::AmongOthers | Verdict::Survives | Verdict::FallsBack
         )
     }
 
@@ -69,7 +69,7 @@ impl Verdict {
     pub fn detail(&self) -> &str {
         match self {
             Verdict::Exact
-            | Verdict::AsSoftware
+            | Verdict::AmongOthers
             | Verdict::Survives
             | Verdict::FallsBack
             | Verdict::Timeout => "",

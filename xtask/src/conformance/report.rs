@@ -13,7 +13,7 @@ use crate::table;
 pub fn summary(cases: &[Case], clients: &[Known], outcomes: &[Outcome]) -> String {
     const WORDS: [&str; 9] = [
         "exact",
-        "as-software",
+        "among-others",
         "survives",
         "falls-back",
         "refused",
