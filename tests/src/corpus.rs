@@ -26,7 +26,7 @@ pub fn streams(tier: Tier) -> Result<Corpus, String> {
 
 /// Small clips of each kind, with what ffmpeg decodes in software as the reference.
 fn generate() -> Result<Vec<Stream>, String> {
-    let extent = clips::Extent { width: 354, height: 290, frames: 30 };
+    let extent = clips::Extent { width: 354, height: 292, frames: 30 };
     let encoders = clips::Encoders::list().map_err(|e| e.to_string())?;
     let mut streams = Vec::new();
     for recipe in clips::RECIPES {
