@@ -100,14 +100,11 @@ impl Context {
             }
         };
         match ended {
-            Ok(()) => Ok(()),
-            Err(error) => match error {
-                Error::Decoding(_) => {
-                    log::info!("surface {:#x}: {error}", building.target.id);
-                    Ok(())
-                }
-                error => Err(error),
-            },
+            Err(error @ Error::Decoding(_)) => {
+                log::info!("surface {:#x}: {error}", building.target.id);
+                Ok(())
+            }
+            other => other,
         }
     }
 
