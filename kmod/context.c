@@ -13,7 +13,7 @@
 
 struct daedalus_context *daedalus_file_context(struct file *file)
 {
-	return container_of(daedalus_file_fh(file), struct daedalus_context, fh);
+	return container_of((struct v4l2_fh *)file->private_data, struct daedalus_context, fh);
 }
 
 static void daedalus_context_free(struct kref *ref)
@@ -54,7 +54,7 @@ static int daedalus_open(struct file *file)
 	struct daedalus_context *ctx;
 	int ret;
 
-	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
+	ctx = kzalloc_obj(*ctx);
 	if (!ctx)
 		return -ENOMEM;
 	kref_init(&ctx->ref);

@@ -25,32 +25,39 @@ static const struct daedalus_control_desc daedalus_h264_controls[] = {
 		.config.min = V4L2_STATELESS_H264_DECODE_MODE_FRAME_BASED,
 		.config.max = V4L2_STATELESS_H264_DECODE_MODE_FRAME_BASED,
 		.config.def = V4L2_STATELESS_H264_DECODE_MODE_FRAME_BASED,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_STATELESS_H264_START_CODE,
 		.config.min = V4L2_STATELESS_H264_START_CODE_ANNEX_B,
 		.config.max = V4L2_STATELESS_H264_START_CODE_ANNEX_B,
 		.config.def = V4L2_STATELESS_H264_START_CODE_ANNEX_B,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_STATELESS_H264_SPS,
 		.config.ops = &daedalus_header_ops,
 		.sent = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_STATELESS_H264_PPS,
 		.sent = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_STATELESS_H264_SCALING_MATRIX,
 		.sent = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_STATELESS_H264_DECODE_PARAMS,
 		.sent = true,
 		.per_picture = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_MPEG_VIDEO_H264_PROFILE,
 		.config.min = V4L2_MPEG_VIDEO_H264_PROFILE_BASELINE,
 		.config.max = V4L2_MPEG_VIDEO_H264_PROFILE_HIGH_10,
 		.config.menu_skip_mask = BIT(V4L2_MPEG_VIDEO_H264_PROFILE_EXTENDED),
 		.config.def = V4L2_MPEG_VIDEO_H264_PROFILE_MAIN,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_MPEG_VIDEO_H264_LEVEL,
 		.config.min = V4L2_MPEG_VIDEO_H264_LEVEL_1_0,
 		.config.max = V4L2_MPEG_VIDEO_H264_LEVEL_6_2,
@@ -63,10 +70,12 @@ static const struct daedalus_control_desc daedalus_vp9_controls[] = {
 		.config.ops = &daedalus_header_ops,
 		.sent = true,
 		.per_picture = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_STATELESS_VP9_COMPRESSED_HDR,
 		.sent = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_MPEG_VIDEO_VP9_PROFILE,
 		.config.min = V4L2_MPEG_VIDEO_VP9_PROFILE_0,
 		.config.max = V4L2_MPEG_VIDEO_VP9_PROFILE_2,
@@ -80,24 +89,29 @@ static const struct daedalus_control_desc daedalus_av1_controls[] = {
 		.config.id = V4L2_CID_STATELESS_AV1_SEQUENCE,
 		.config.ops = &daedalus_header_ops,
 		.sent = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_STATELESS_AV1_TILE_GROUP_ENTRY,
 		.config.dims = { V4L2_AV1_MAX_TILE_COUNT },
 		.sent = true,
 		.per_picture = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_STATELESS_AV1_FRAME,
 		.sent = true,
 		.per_picture = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_STATELESS_AV1_FILM_GRAIN,
 		.sent = true,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_MPEG_VIDEO_AV1_PROFILE,
 		.config.min = V4L2_MPEG_VIDEO_AV1_PROFILE_MAIN,
 		.config.max = V4L2_MPEG_VIDEO_AV1_PROFILE_MAIN,
 		.config.def = V4L2_MPEG_VIDEO_AV1_PROFILE_MAIN,
-	}, {
+	},
+	{
 		.config.id = V4L2_CID_MPEG_VIDEO_AV1_LEVEL,
 		.config.min = V4L2_MPEG_VIDEO_AV1_LEVEL_2_0,
 		.config.max = V4L2_MPEG_VIDEO_AV1_LEVEL_7_3,
@@ -110,12 +124,14 @@ const struct daedalus_codec daedalus_codecs[] = {
 		.bit = DAEDALUS_CODEC_H264,
 		.controls = daedalus_h264_controls,
 		.num_controls = ARRAY_SIZE(daedalus_h264_controls),
-	}, {
+	},
+	{
 		.pixelformat = V4L2_PIX_FMT_VP9_FRAME,
 		.bit = DAEDALUS_CODEC_VP9,
 		.controls = daedalus_vp9_controls,
 		.num_controls = ARRAY_SIZE(daedalus_vp9_controls),
-	}, {
+	},
+	{
 		.pixelformat = V4L2_PIX_FMT_AV1_FRAME,
 		.bit = DAEDALUS_CODEC_AV1,
 		.controls = daedalus_av1_controls,
@@ -127,9 +143,9 @@ const unsigned int daedalus_num_codecs = ARRAY_SIZE(daedalus_codecs);
 
 /* What a header says about the samples of its pictures. */
 struct daedalus_samples {
-	u32 pixelformat;	/* of the coded format */
+	u32 pixelformat; /* of the coded format */
 	unsigned int depth;
-	bool subsampled;	/* 4:2:0 or monochrome */
+	bool subsampled; /* 4:2:0 or monochrome */
 };
 
 static struct daedalus_samples daedalus_samples(u32 id, union v4l2_ctrl_ptr value)
@@ -193,8 +209,8 @@ int daedalus_init_controls(struct daedalus_context *ctx)
 	v4l2_ctrl_handler_init(&ctx->controls, count);
 	for (i = 0; i < daedalus_num_codecs; i++)
 		for (j = 0; j < daedalus_codecs[i].num_controls; j++)
-			v4l2_ctrl_new_custom(&ctx->controls,
-					     &daedalus_codecs[i].controls[j].config, NULL);
+			v4l2_ctrl_new_custom(&ctx->controls, &daedalus_codecs[i].controls[j].config,
+					     NULL);
 	ret = ctx->controls.error ?: v4l2_ctrl_handler_setup(&ctx->controls);
 	if (ret)
 		v4l2_ctrl_handler_free(&ctx->controls);
@@ -216,7 +232,8 @@ static size_t daedalus_codec_controls_size(const struct daedalus_codec *codec,
 		ctrl = v4l2_ctrl_find(hdl, codec->controls[i].config.id);
 		if (ctrl)
 			size += sizeof(struct daedalus_control) +
-				ALIGN(ctrl->elem_size * (ctrl->is_dyn_array ? ctrl->dims[0] : 1), 8);
+				ALIGN(ctrl->elem_size * (ctrl->is_dyn_array ? ctrl->dims[0] : 1),
+				      8);
 	}
 	return size;
 }

@@ -11,13 +11,14 @@
 #include <linux/user_namespace.h>
 #include <media/v4l2-ctrls.h>
 
+#include "compat.h"
 #include "driver.h"
 
 /* The size of frames that a daemon may announce, in samples. */
-#define DAEDALUS_MIN_LIMIT	16
-#define DAEDALUS_MAX_LIMIT	16384
+#define DAEDALUS_MIN_LIMIT    16
+#define DAEDALUS_MAX_LIMIT    16384
 /* AV1's controls with the most tiles take about 10 KiB, and no other codec takes more. */
-#define DAEDALUS_MAX_CONTROLS	SZ_16K
+#define DAEDALUS_MAX_CONTROLS SZ_16K
 
 /* A message that is being handed out; the rest of the memory is its content. */
 struct daedalus_outgoing {
@@ -72,7 +73,7 @@ void daedalus_notify(struct daedalus_context *ctx, u32 type)
 
 static struct daedalus_outgoing *daedalus_open_message(struct daedalus_context *ctx)
 {
-	struct daedalus_outgoing *out = kzalloc(sizeof(*out), GFP_KERNEL);
+	struct daedalus_outgoing *out = kzalloc_obj(*out);
 
 	if (!out)
 		return NULL;
@@ -116,7 +117,8 @@ static struct daedalus_outgoing *daedalus_decode_message(struct daedalus_context
 	if (job->vb.flags & V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF)
 		out->decode.flags |= DAEDALUS_DECODE_HOLD;
 	daedalus_describe_frame(&ctx->decoded_format, &out->decode);
-	out->decode.data_offset = sizeof(out->decode) +
+	out->decode.data_offset =
+		sizeof(out->decode) +
 		daedalus_copy_controls(ctx, &out->decode + 1, &out->decode.num_controls);
 	out->decode.data_size = data_size;
 	memcpy((void *)&out->decode + out->decode.data_offset, data + skipped, data_size);

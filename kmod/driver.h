@@ -42,7 +42,7 @@
 
 #define DAEDALUS_NAME		"daedalus"
 /* The most that one OUTPUT buffer holds: raw macroblocks of the largest frames. */
-#define DAEDALUS_MAX_CODED_SIZE	SZ_64M
+#define DAEDALUS_MAX_CODED_SIZE SZ_64M
 
 struct platform_device;
 
@@ -58,7 +58,7 @@ struct daedalus_control_desc {
 /* One coded format. */
 struct daedalus_codec {
 	u32 pixelformat;
-	u32 bit;	/* DAEDALUS_CODEC_* */
+	u32 bit; /* DAEDALUS_CODEC_* */
 	const struct daedalus_control_desc *controls;
 	unsigned int num_controls;
 };
@@ -95,17 +95,17 @@ struct daedalus_device {
 	struct media_pad sink_pad;
 	struct dentry *debugfs;
 
-	struct mutex lock;	/* see the top of this file */
+	struct mutex lock; /* see the top of this file */
 	bool registered;
 	struct daedalus_attach daemon_caps;
-	struct xarray sessions;	/* of struct daedalus_context */
+	struct xarray sessions; /* of struct daedalus_context */
 	u32 next_session;
 
-	spinlock_t queue_lock;	/* see the top of this file */
-	struct file *daemon;	/* the attached one */
-	u32 generation;		/* counts daemons, from 1 */
+	spinlock_t queue_lock; /* see the top of this file */
+	struct file *daemon; /* the attached one */
+	u32 generation; /* counts daemons, from 1 */
 	unsigned long absent_since;
-	struct list_head ready;	/* contexts that have a job, in turn */
+	struct list_head ready; /* contexts that have a job, in turn */
 	struct list_head notices;
 	wait_queue_head_t wait;
 	struct delayed_work grace;
@@ -117,7 +117,7 @@ struct daedalus_device {
 
 /* A vb2 buffer of either queue. */
 struct daedalus_buffer {
-	struct vb2_v4l2_buffer vb;	/* first, as vb2 wants it */
+	struct vb2_v4l2_buffer vb; /* first, as vb2 wants it */
 	struct list_head list;
 
 	/* OUTPUT: the job that it is from when the daemon has taken it. */
@@ -127,12 +127,12 @@ struct daedalus_buffer {
 	u32 status;
 
 	/* CAPTURE: */
-	u64 id;			/* what the daemon knows the memory by */
-	u32 known_to;		/* the generation that has heard of it */
+	u64 id; /* what the daemon knows the memory by */
+	u32 known_to; /* the generation that has heard of it */
 	struct daedalus_notice *forget;
-	unsigned int users;	/* jobs that write it */
-	bool held;		/* V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF */
-	u32 worst;		/* status of those that have finished */
+	unsigned int users; /* jobs that write it */
+	bool held; /* V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF */
+	u32 worst; /* status of those that have finished */
 };
 
 /* One open file: a session. */
@@ -145,7 +145,7 @@ struct daedalus_context {
 	kuid_t uid;
 	struct v4l2_ctrl_handler controls;
 
-	struct mutex lock;	/* see the top of this file */
+	struct mutex lock; /* see the top of this file */
 	bool closed;
 	struct vb2_queue coded;
 	struct vb2_queue decoded;
@@ -155,16 +155,16 @@ struct daedalus_context {
 	/* Bits per sample as the controls say, 0: they have not said yet. */
 	unsigned int depth;
 
-	struct mutex jobs_lock;	/* see the top of this file */
+	struct mutex jobs_lock; /* see the top of this file */
 	struct list_head waiting_coded;
 	struct list_head waiting_decoded;
-	struct list_head jobs;	/* the daemon has them; in decode order */
+	struct list_head jobs; /* the daemon has them; in decode order */
 	struct daedalus_buffer *held;
 	u32 coded_sequence;
 	u32 decoded_sequence;
 
-	struct list_head ready;	/* in daedalus_device.ready, under queue_lock */
-	u32 announced_to;	/* the generation that has got an OPEN, under queue_lock */
+	struct list_head ready; /* in daedalus_device.ready, under queue_lock */
+	u32 announced_to; /* the generation that has got an OPEN, under queue_lock */
 };
 
 static inline struct daedalus_buffer *to_daedalus_buffer(struct vb2_buffer *vb)
@@ -209,7 +209,7 @@ void daedalus_describe_frame(const struct v4l2_pix_format_mplane *format,
 
 /* ioctls.c */
 extern const struct v4l2_ioctl_ops daedalus_ioctl_ops;
-#define DAEDALUS_DECODED_OFFSET	BIT(30)	/* of CAPTURE buffers in mmap() */
+#define DAEDALUS_DECODED_OFFSET BIT(30) /* of CAPTURE buffers in mmap() */
 
 /* jobs.c */
 int daedalus_init_queues(struct daedalus_context *ctx);

@@ -7,17 +7,17 @@
 #include "driver.h"
 
 /* Rows start at cache lines, which is also what GPUs ask of linear NV12. */
-#define DAEDALUS_PITCH_ALIGN	64
+#define DAEDALUS_PITCH_ALIGN 64
 /* Frames are whole macroblocks, so that decoders' pictures fit uncropped. */
-#define DAEDALUS_SIZE_ALIGN	16
+#define DAEDALUS_SIZE_ALIGN  16
 /* The most that a client can make rows longer than they need to be. */
-#define DAEDALUS_MAX_PITCH	SZ_64K
+#define DAEDALUS_MAX_PITCH   SZ_64K
 
 struct daedalus_decoded {
 	u32 pixelformat;
-	unsigned int depth;	/* bits per sample */
-	unsigned int bytes;	/* per sample */
-	unsigned int buffers;	/* that a frame lies in */
+	unsigned int depth; /* bits per sample */
+	unsigned int bytes; /* per sample */
+	unsigned int buffers; /* that a frame lies in */
 };
 
 static const struct daedalus_decoded daedalus_decoded[] = {
@@ -215,8 +215,8 @@ void daedalus_reset_formats(struct daedalus_context *ctx)
 		coded->colorspace = V4L2_COLORSPACE_REC709;
 		daedalus_try_coded(ctx->dev, coded);
 	}
-	ctx->codec = daedalus_find_codec(ctx->dev, coded->pixelformat) ?:
-		     daedalus_nth_codec(ctx->dev, 0);
+	ctx->codec = daedalus_find_codec(ctx->dev, coded->pixelformat)
+			     ?: daedalus_nth_codec(ctx->dev, 0);
 	WRITE_ONCE(ctx->depth, 0);
 	daedalus_reset_decoded(ctx);
 }

@@ -16,7 +16,7 @@
 #include "driver.h"
 
 /* More than the 32 of old: players keep that many frames, and surfaces should keep theirs. */
-#define DAEDALUS_MAX_BUFFERS	64
+#define DAEDALUS_MAX_BUFFERS 64
 
 static struct daedalus_buffer *daedalus_first(struct list_head *list)
 {
@@ -33,8 +33,8 @@ static void daedalus_frame_done(struct daedalus_context *ctx, struct daedalus_bu
 
 	for (i = 0; i < vb->num_planes; i++)
 		vb2_set_plane_payload(vb, i, empty ? 0 : format->plane_fmt[i].sizeimage);
-	vb2_buffer_done(vb, frame->worst == DAEDALUS_STATUS_OK ? VB2_BUF_STATE_DONE :
-								 VB2_BUF_STATE_ERROR);
+	vb2_buffer_done(vb, frame->worst == DAEDALUS_STATUS_OK ? VB2_BUF_STATE_DONE
+							       : VB2_BUF_STATE_ERROR);
 }
 
 /* No later job will write the held frame. */
@@ -61,13 +61,13 @@ static void daedalus_retire(struct daedalus_context *ctx, struct daedalus_buffer
 	frame->users--;
 	frame->worst = max(frame->worst, job->status);
 	atomic_dec(&statistics->jobs);
-	atomic64_inc(job->status == DAEDALUS_STATUS_FAILED ? &statistics->failed :
-							      &statistics->completed);
+	atomic64_inc(job->status == DAEDALUS_STATUS_FAILED ? &statistics->failed
+							   : &statistics->completed);
 	/* First the frame: who polls the request expects it to be there. */
 	if (!frame->users && !frame->held)
 		daedalus_frame_done(ctx, frame);
-	vb2_buffer_done(&job->vb.vb2_buf, job->status == DAEDALUS_STATUS_OK ? VB2_BUF_STATE_DONE :
-									      VB2_BUF_STATE_ERROR);
+	vb2_buffer_done(&job->vb.vb2_buf, job->status == DAEDALUS_STATUS_OK ? VB2_BUF_STATE_DONE
+									    : VB2_BUF_STATE_ERROR);
 }
 
 /* Whether there is a job to take; a held frame that the next one has no part in goes back. */
@@ -142,8 +142,7 @@ static void daedalus_update_locked(struct daedalus_context *ctx)
 	if (job && !dev->daemon) {
 		unsigned long over = dev->absent_since + msecs_to_jiffies(daedalus_grace_ms);
 
-		queue_delayed_work(system_wq, &dev->grace,
-				   time_after(over, jiffies) ? over - jiffies : 0);
+		schedule_delayed_work(&dev->grace, time_after(over, jiffies) ? over - jiffies : 0);
 	}
 	spin_unlock(&dev->queue_lock);
 }
@@ -273,7 +272,7 @@ static int daedalus_buf_init(struct vb2_buffer *vb)
 	INIT_LIST_HEAD(&buffer->list);
 	if (V4L2_TYPE_IS_CAPTURE(vb->type)) {
 		/* Now, so that the news of its end cannot fail. */
-		buffer->forget = kzalloc(sizeof(*buffer->forget), GFP_KERNEL);
+		buffer->forget = kzalloc_obj(*buffer->forget);
 		if (!buffer->forget)
 			return -ENOMEM;
 		buffer->id = atomic64_inc_return(&ctx->dev->last_buffer);
@@ -325,8 +324,8 @@ static void daedalus_buf_queue(struct vb2_buffer *vb)
 	struct daedalus_buffer *buffer = to_daedalus_buffer(vb);
 
 	mutex_lock(&ctx->jobs_lock);
-	list_add_tail(&buffer->list, V4L2_TYPE_IS_OUTPUT(vb->type) ? &ctx->waiting_coded :
-								     &ctx->waiting_decoded);
+	list_add_tail(&buffer->list,
+		      V4L2_TYPE_IS_OUTPUT(vb->type) ? &ctx->waiting_coded : &ctx->waiting_decoded);
 	daedalus_update_locked(ctx);
 	mutex_unlock(&ctx->jobs_lock);
 }
@@ -393,7 +392,7 @@ static const struct vb2_ops daedalus_queue_ops = {
 	.buf_request_complete = daedalus_buf_request_complete,
 	.start_streaming = daedalus_start_streaming,
 	.stop_streaming = daedalus_stop_streaming,
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#ifdef DAEDALUS_WAIT_OPS
 	.wait_prepare = vb2_ops_wait_prepare,
 	.wait_finish = vb2_ops_wait_finish,
 #endif
@@ -420,7 +419,6 @@ int daedalus_init_queues(struct daedalus_context *ctx)
 	int ret;
 
 	ctx->coded.supports_requests = true;
-	ctx->coded.requires_requests = true;
 	ctx->coded.subsystem_flags = VB2_V4L2_FL_SUPPORTS_M2M_HOLD_CAPTURE_BUF;
 	ret = daedalus_init_queue(ctx, &ctx->coded, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE);
 	if (ret)

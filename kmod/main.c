@@ -36,10 +36,7 @@ static ssize_t daemon_show(struct device *device, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(daemon);
 
-static struct attribute *daedalus_attrs[] = {
-	&dev_attr_daemon.attr,
-	NULL
-};
+static struct attribute *daedalus_attrs[] = { &dev_attr_daemon.attr, NULL };
 ATTRIBUTE_GROUPS(daedalus);
 
 static int statistics_show(struct seq_file *s, void *unused)
@@ -168,8 +165,5 @@ module_exit(daedalus_exit);
 MODULE_DESCRIPTION("V4L2 stateless video decoder whose decoder is a process");
 MODULE_AUTHOR("The Daedalus authors");
 MODULE_LICENSE("GPL");
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-MODULE_IMPORT_NS(DMA_BUF);
-#else
-MODULE_IMPORT_NS("DMA_BUF");
-#endif
+/* MODULE_IMPORT_NS() of kernels before 6.13 took no string. */
+MODULE_INFO(import_ns, "DMA_BUF");

@@ -8,6 +8,7 @@
 #include <media/v4l2-dev.h>
 #include <media/v4l2-ctrls.h>
 
+#include "compat.h"
 #include "driver.h"
 
 static int daedalus_register_entity(struct daedalus_device *dev, struct media_entity *entity,
@@ -48,8 +49,8 @@ int daedalus_register_media(struct daedalus_device *dev)
 				       MEDIA_ENT_F_PROC_VIDEO_DECODER, dev->decoder_pads, 2);
 	if (ret)
 		return ret;
-	ret = daedalus_register_entity(dev, &dev->sink, DAEDALUS_NAME "-sink",
-				       MEDIA_ENT_F_IO_V4L, &dev->sink_pad, 1);
+	ret = daedalus_register_entity(dev, &dev->sink, DAEDALUS_NAME "-sink", MEDIA_ENT_F_IO_V4L,
+				       &dev->sink_pad, 1);
 	if (ret)
 		return ret;
 
@@ -86,7 +87,7 @@ void daedalus_unregister_media(struct daedalus_device *dev)
  */
 static struct media_request *daedalus_req_alloc(struct media_device *mdev)
 {
-	struct media_request *req = kzalloc(sizeof(*req), GFP_KERNEL);
+	struct media_request *req = kzalloc_obj(*req);
 
 	if (req)
 		__module_get(THIS_MODULE);
