@@ -34,7 +34,8 @@ pub(super) fn decode(
     // Absent if the pipeline never started.
     let _ = fs::remove_file(&file);
     let sign = match client {
-        Client::GstreamerV4l2 => "card Daedalus".to_owned(),
+        // The element has spoken with a device: nothing else does that.
+        Client::GstreamerV4l2 => "v4l2codecs-decoder".to_owned(),
         _ => loaded(&setting.environment),
     };
     let done = client.check(done?, &[&sign])?;
