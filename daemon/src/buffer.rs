@@ -20,27 +20,22 @@ pub struct Buffers(HashMap<u64, Buffer>);
 
 #[derive(Debug)]
 struct Buffer {
-    /// Bytes of each dma-buf, as the first request said.
+    /// Bytes of each dma-buf, as the request said that it was mapped for.
     sizes: Vec<u32>,
     mapping: Arc<Mapping>,
 }
 
 impl Buffers {
-    /// The memory of a request's frame, which is asked for when its number is new.
+    /// The memory of a request's frame. It is asked for when its number is new, or stands for more or less
+    /// of the memory than before.
     pub fn mapping(
         &mut self,
         device: &dyn Device,
         request: &Decode<'_>,
         frame: &Frame,
     ) -> io::Result<Arc<Mapping>> {
-        if let Some(known) = self.0.get(&request.buffer) {
-            if known.sizes != frame.buffers {
-                let what = format!(
-                    "buffer {} has dma-bufs of {:?} bytes now, {:?} before",
-                    request.buffer, frame.buffers, known.sizes
-                );
-                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-            }
+        let known = self.0.get(&request.buffer).filter(|known| known.sizes == frame.buffers);
+        if let Some(known) = known {
             return Ok(known.mapping.clone());
         }
         let dma_bufs: Vec<_> = (0..)

@@ -17,6 +17,9 @@ use crate::{
 /// How long sessions have to finish the picture that they are at when the daemon ends.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The largest size of messages that is believed.
+const MAX_MESSAGE: usize = 1 << 30;
+
 /// Everything that the daemon has.
 pub struct Pump {
     device: Arc<dyn Device>,
@@ -25,7 +28,7 @@ pub struct Pump {
     dump: Option<Dump>,
     sessions: HashMap<u64, Session>,
     reaper: Reaper,
-    /// One message.
+    /// One message. Mostly untouched pages: few messages are nearly as large as they may be.
     message: Vec<u8>,
 }
 
@@ -37,10 +40,10 @@ impl Pump {
         options: engine::Options,
         dump: Option<Dump>,
     ) -> Result<Pump> {
-        let mut message = Vec::new();
-        let memory = |_| Error::System("a buffer for messages", io::ErrorKind::OutOfMemory.into());
-        message.try_reserve_exact(message_size.max(size_of::<Head>())).map_err(memory)?;
-        message.resize(message.capacity(), 0);
+        if !(size_of::<Head>()..=MAX_MESSAGE).contains(&message_size) {
+            let what = io::Error::other(format!("{message_size} bytes"));
+            return Err(Error::System("the size of messages", what));
+        }
         let completer = Completer::new(device.clone()).map_err(|e| Error::System("eventfd", e))?;
         Ok(Pump {
             device,
@@ -49,7 +52,7 @@ impl Pump {
             dump,
             sessions: HashMap::new(),
             reaper: Reaper::default(),
-            message,
+            message: vec![0; message_size],
         })
     }
 

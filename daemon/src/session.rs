@@ -34,8 +34,7 @@ impl Session {
         })
     }
 
-    /// Takes a request, which is answered exactly once through `completer`. Returns the request if it
-    /// went to the engine.
+    /// Takes a request, which is answered exactly once through `completer`.
     pub fn decode(&mut self, request: Decode<'_>, completer: &Completer, dump: Option<&mut Dump>) {
         let (session, cookie) = (self.number, request.cookie);
         for id in &request.unknown_controls {
