@@ -21,6 +21,7 @@ mod film;
 mod grace;
 mod ioctls;
 mod module;
+mod player;
 mod together;
 
 /// What the tests share.
@@ -72,6 +73,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let full = std::env::var("DAEDALUS_KERNEL_ROUNDS").is_ok_and(|rounds| rounds == "full");
     let setting = Setting { environment, scratch, limit: clients::LIMIT };
     let bed = Arc::new(Bed { setting, full });
+    player::build(&bed)?;
     let trial = |(name, test): &(&str, Test)| {
         let (bed, test) = (Arc::clone(&bed), *test);
         Trial::test(*name, move || test(&bed))

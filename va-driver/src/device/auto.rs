@@ -5,7 +5,7 @@ use daedalus_uapi::Codec;
 use super::{Device, DeviceSession, embedded::Embedded, kernel::Kernel};
 use crate::{
     convert::{Format, Layout},
-    error::Result,
+    error::{Error, Result},
     memory::Block,
     object::surface::Surface,
 };
@@ -34,7 +34,8 @@ impl Device for Auto {
     }
 
     fn open(&self, codec: Codec, target: &Surface) -> Result<Box<dyn DeviceSession>> {
-        self.kernel.open(codec, target).or_else(|why| {
+        let absent = self.kernel.absent().map(Error::OperationFailed);
+        absent.map_or_else(|| self.kernel.open(codec, target), Err).or_else(|why| {
             log::info!("this {codec} stream is decoded in this process: {why}");
             self.embedded.open(codec, target)
         })
