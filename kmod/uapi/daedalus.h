@@ -25,12 +25,12 @@
 #include <linux/types.h>
 
 /* What this header describes. A module refuses daemons of another version. */
-#define DAEDALUS_PROTOCOL_VERSION	1
+#define DAEDALUS_PROTOCOL_VERSION 1
 
 /* Codecs, as bits of daedalus_attach.codecs. */
-#define DAEDALUS_CODEC_H264		0x1
-#define DAEDALUS_CODEC_VP9		0x2
-#define DAEDALUS_CODEC_AV1		0x4
+#define DAEDALUS_CODEC_H264 0x1
+#define DAEDALUS_CODEC_VP9  0x2
+#define DAEDALUS_CODEC_AV1  0x4
 
 /**
  * struct daedalus_attach - what a daemon can do
@@ -54,11 +54,11 @@ struct daedalus_attach {
 };
 
 /* Message types. */
-#define DAEDALUS_MSG_OPEN	1	/* struct daedalus_open */
-#define DAEDALUS_MSG_CLOSE	2	/* struct daedalus_message alone */
-#define DAEDALUS_MSG_FLUSH	3	/* struct daedalus_message alone */
-#define DAEDALUS_MSG_FORGET	4	/* struct daedalus_forget */
-#define DAEDALUS_MSG_DECODE	5	/* struct daedalus_decode and what follows it */
+#define DAEDALUS_MSG_OPEN   1 /* struct daedalus_open */
+#define DAEDALUS_MSG_CLOSE  2 /* struct daedalus_message alone */
+#define DAEDALUS_MSG_FLUSH  3 /* struct daedalus_message alone */
+#define DAEDALUS_MSG_FORGET 4 /* struct daedalus_forget */
+#define DAEDALUS_MSG_DECODE 5 /* struct daedalus_decode and what follows it */
 
 /**
  * struct daedalus_message - the beginning of every message
@@ -104,10 +104,10 @@ struct daedalus_forget {
 };
 
 /* Flags of daedalus_decode. */
-#define DAEDALUS_DECODE_HOLD	0x1	/* V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF */
+#define DAEDALUS_DECODE_HOLD 0x1 /* V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF */
 
 /* A frame lies in one or two dma-bufs, and has two planes: luma, chroma. */
-#define DAEDALUS_MAX_PLANES	2
+#define DAEDALUS_MAX_PLANES 2
 
 /**
  * struct daedalus_decode - one request
@@ -178,9 +178,9 @@ struct daedalus_get_buffer {
 };
 
 /* What became of a request. */
-#define DAEDALUS_STATUS_OK	0	/* the capture buffer holds the picture */
-#define DAEDALUS_STATUS_DAMAGED	1	/* it holds a picture with wrong parts */
-#define DAEDALUS_STATUS_FAILED	2	/* it holds no picture */
+#define DAEDALUS_STATUS_OK	0 /* the capture buffer holds the picture */
+#define DAEDALUS_STATUS_DAMAGED 1 /* it holds a picture with wrong parts */
+#define DAEDALUS_STATUS_FAILED	2 /* it holds no picture */
 
 /**
  * struct daedalus_complete - gives a request back
@@ -203,7 +203,7 @@ struct daedalus_complete {
  * sizes that make no sense. ENOTCONN from everything else: not attached yet.
  */
 #define DAEDALUS_IOC_ATTACH	_IOWR('D', 0x00, struct daedalus_attach)
-#define DAEDALUS_IOC_GET_BUFFER	_IOWR('D', 0x01, struct daedalus_get_buffer)
+#define DAEDALUS_IOC_GET_BUFFER _IOWR('D', 0x01, struct daedalus_get_buffer)
 #define DAEDALUS_IOC_COMPLETE	_IOW('D', 0x02, struct daedalus_complete)
 
 #endif
