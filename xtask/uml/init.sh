@@ -1,9 +1,9 @@
 #!/bin/sh
 # The first process inside user-mode Linux. The kernel's command line names the folder of the job
-# (DAEDALUS_JOB); `x` has put there what to do (job.sh, command.sh), and finds what came of it there
-# (status, dmesg, tainted). The root is the host's: whatever is not a file of the job goes to tmpfs.
+# (DAEDALUS_JOB): `x` has put there what to do (job.sh, command.sh), and finds there what came of it
+# (status, dmesg, tainted ...). The root is the host's, so what belongs to this machine is on tmpfs.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-cd "$DAEDALUS_JOB" || exec sleep 1
+cd "$DAEDALUS_JOB" || exit
 
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -18,31 +18,19 @@ ln -sfn /proc/self/fd /dev/fd
 ln -sfn fd/0 /dev/stdin
 ln -sfn fd/1 /dev/stdout
 ln -sfn fd/2 /dev/stderr
-hostname uml
+echo uml > /proc/sys/kernel/hostname
 ip link set lo up 2>/dev/null
 
-# Sets: modules (files), folders (those of the host that the job needs).
+# Sets: folders (of the host, that the job needs), load (commands, one a line), unload (names of
+# modules, one a line), leaks (empty: do not look for them).
 . ./job.sh
 
-# Those that a tmpfs now hides.
+# A folder of those may be where there is a tmpfs now.
 echo "$folders" | while read -r folder; do
     [ -z "$folder" ] || [ -d "$folder" ] ||
         { mkdir -p "$folder" && mount -t hostfs -o "$folder" none "$folder"; }
 done
-cd "$DAEDALUS_JOB" || exec sleep 1
-
-fail() { echo "uml: $*" > "$DAEDALUS_JOB/failure"; }
-
-finish() {
-    dmesg > dmesg
-    cat /proc/sys/kernel/tainted > tainted
-    # By another name until it is whole.
-    echo "$1" > status.part
-    mv status.part status
-    sync
-    echo o > /proc/sysrq-trigger
-    sleep 10
-}
+cd "$DAEDALUS_JOB" || exit
 
 # Two lines of the console carry the job's output to the host. The job itself sees pipes: it has no
 # terminal.
@@ -54,39 +42,56 @@ cat /run/out >&5 & out=$!
 cat /run/err >&6 & err=$!
 exec 5>&- 6>&- 7> /run/out 8> /run/err
 
-loaded=
-echo "$modules" > /run/modules
-while read -r module; do
-    [ -n "$module" ] || continue
-    # shellcheck disable=SC2086 # a file and its parameters
-    insmod $module || { fail "cannot load $module"; finish 125; }
-    loaded="$(basename "${module%% *}" .ko) $loaded"
-done < /run/modules 2>&8
+find_leaks() {
+    [ -n "$leaks" ] && [ -w /sys/kernel/debug/kmemleak ] || return
+    # What is younger than five seconds is not reported.
+    sleep 6
+    echo scan > /sys/kernel/debug/kmemleak
+    cat /sys/kernel/debug/kmemleak > leaks
+    echo clear > /sys/kernel/debug/kmemleak
+}
+
+find_leaks
+
+status=125
+echo "$load" > /run/load
+while read -r line; do
+    [ -z "$line" ] || eval "$line" || { echo "this failed: $line" > failure; break; }
+done < /run/load 2>&8
 
 cut -d' ' -f1 /proc/uptime > booted
-sh ./command.sh < /dev/null >&7 2>&8 7>&- 8>&-
-status=$?
+if [ ! -e failure ]; then
+    sh ./command.sh < /dev/null >&7 2>&8 7>&- 8>&-
+    status=$?
+fi
 cut -d' ' -f1 /proc/uptime > ended
 
-# What the job left running keeps its output open, and the modules in use.
+# What the job left running keeps its output open and the modules in use. Kernel threads have no
+# program.
 for process in /proc/[0-9]*; do
     pid=${process#/proc/}
     case $pid in 1 | "$out" | "$err") continue ;; esac
-    # Kernel threads have no program.
     [ -e "$process/exe" ] && kill -KILL "$pid" 2>/dev/null
 done
 exec 7>&- 8>&-
 wait "$out" "$err"
 
-if [ -w /sys/kernel/debug/kmemleak ]; then
-    :
-fi
-for module in $loaded; do
+for module in $unload; do
+    [ -d "/sys/module/$module" ] || continue
     tries=0
-    until rmmod "$module" 2> rmmod; do
+    until rmmod "$module" 2> /run/rmmod; do
         tries=$((tries + 1))
-        [ $tries -lt 50 ] || { fail "cannot unload $(cat rmmod)"; break; }
+        [ $tries -lt 50 ] || { echo "$(cat /run/rmmod)" > failure; break; }
         sleep 0.1
     done
 done
-finish "$status"
+find_leaks
+
+dmesg > dmesg
+cat /proc/sys/kernel/tainted > tainted
+# By another name until it is whole.
+echo "$status" > status.part
+mv status.part status
+sync
+echo o > /proc/sysrq-trigger
+sleep 10

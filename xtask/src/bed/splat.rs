@@ -115,8 +115,10 @@ fn end_of_report(lines: &[&str], start: usize) -> usize {
             in_trace = true;
         } else if in_trace && !line.starts_with(' ') && !line.is_empty() {
             // Stacks are indented; KASAN and SLUB go on with more of them behind one.
-            let goes_on = lines[at..last].iter().take(40).any(|line| line.starts_with("=======")
-                || line.starts_with("---[ end "));
+            let goes_on = lines[at..last]
+                .iter()
+                .take(40)
+                .any(|line| line.starts_with("=======") || line.starts_with("---[ end "));
             if !goes_on {
                 return at;
             }
