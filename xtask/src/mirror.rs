@@ -6,6 +6,8 @@ use daedalus_tests::process;
 
 /// The lines of a sources.list for the release called `codename`, on the servers that this machine's
 /// apt uses. Empty if it uses none of Debian's (mmdebstrap then takes its own default).
+///
+/// Backports come with the release that they are made for; sid stands alone.
 pub fn sources(codename: &str) -> Result<Vec<String>, String> {
     let mut command = process::command("apt-get");
     command.args(["indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"]);
@@ -23,10 +25,20 @@ fn lines(targets: &str, codename: &str) -> Vec<String> {
         targets.lines().find_map(|line| line.strip_prefix(&prefix))
     };
     let Some(main) = server("Debian") else { return Vec::new() };
+    if codename == "sid" {
+        return vec![format!("deb {main} sid main")];
+    }
+    let (codename, backports) = match codename.strip_suffix("-backports") {
+        Some(stable) => (stable, true),
+        None => (codename, false),
+    };
     let mut lines =
         vec![format!("deb {main} {codename} main"), format!("deb {main} {codename}-updates main")];
     // A mirror of the main archive alone is no reason to go without.
     lines.extend(server("Debian-Security").map(|s| format!("deb {s} {codename}-security main")));
+    if backports {
+        lines.push(format!("deb {main} {codename}-backports main"));
+    }
     lines
 }
 
@@ -47,6 +59,20 @@ mod tests {
                 "deb http://mirror.example/security/ trixie-security main",
             ]
         );
+    }
+
+    #[test]
+    fn backports_come_with_their_release_and_sid_alone() {
+        let targets = "Debian|Debian|http://mirror.example/debian/\n";
+        assert_eq!(
+            lines(targets, "trixie-backports"),
+            [
+                "deb http://mirror.example/debian/ trixie main",
+                "deb http://mirror.example/debian/ trixie-updates main",
+                "deb http://mirror.example/debian/ trixie-backports main",
+            ]
+        );
+        assert_eq!(lines(targets, "sid"), ["deb http://mirror.example/debian/ sid main"]);
     }
 
     #[test]
