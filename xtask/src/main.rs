@@ -11,10 +11,12 @@ mod cargo;
 mod conformance;
 mod demo;
 mod fresh;
+mod kmod;
 mod lint;
 mod mirror;
 mod project;
 mod random;
+mod root;
 mod sheet;
 mod summary;
 mod table;
@@ -70,6 +72,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Build the kernel module against Debian's kernels, with the checks that the kernel's own authors
+    /// use (needs root)
+    Kmod {
+        /// Parts of names of checks, such as `build`, `6.12` or `checkpatch`
+        filters: Vec<String>,
+        /// Make the roots with the headers anew, to get newer kernels
+        #[arg(long)]
+        renew: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -82,6 +93,7 @@ fn main() -> ExitCode {
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),
         Command::Fresh { release, what, arguments } => fresh::run(release, what, &arguments),
+        Command::Kmod { filters, renew } => kmod::run(&filters, renew),
     };
     match outcome {
         Ok(code) => code,
