@@ -26,8 +26,7 @@ struct Room {
 const DEBIAN_13: Room = Room {
     name: "kmod-trixie",
     plan: Plan {
-        codename: "trixie",
-        suites: &["trixie-backports"],
+        codename: "trixie-backports",
         architectures: &["amd64", "arm64"],
         packages: &[
             "make",
@@ -55,8 +54,7 @@ const DEBIAN_13: Room = Room {
 const UNSTABLE: Room = Room {
     name: "kmod-sid",
     plan: Plan {
-        codename: crate::mirror::UNSTABLE,
-        suites: &[],
+        codename: "sid",
         architectures: &["amd64", "arm64"],
         packages: &[
             "make",

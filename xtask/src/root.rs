@@ -20,10 +20,8 @@ use crate::mirror;
 /// What a root is to hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
-    /// The release, by its codename.
+    /// The release, by its codename; with `-backports` after it, backports can be had as well.
     pub codename: &'a str,
-    /// Suites whose packages it may name as well, such as `trixie-backports`.
-    pub suites: &'a [&'a str],
     /// This machine's architecture, then others that packages may come from.
     pub architectures: &'a [&'a str],
     /// Packages besides the essential ones.
@@ -35,7 +33,7 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// The essential packages and `packages` of one release.
     pub fn plain(codename: &'a str, packages: &'a [&'a str]) -> Self {
-        Self { codename, suites: &[], architectures: &[], packages, finish: "" }
+        Self { codename, architectures: &[], packages, finish: "" }
     }
 }
 
@@ -127,7 +125,12 @@ pub fn make(plan: &Plan, root: &Path) -> Result<(), String> {
         eprintln!("x: removing the last root");
         fs::remove_dir_all(root).map_err(named(root))?;
     }
-    eprintln!("x: making a minimal {} in {}", plan.codename, root.display());
+    let release = plan.codename.trim_end_matches("-backports");
+    let sources = mirror::sources(plan.codename)?;
+    if sources.is_empty() && plan.codename != release {
+        return Err(format!("apt here knows no server of Debian's to take {} from", plan.codename));
+    }
+    eprintln!("x: making a minimal {release} in {}", root.display());
     let mut command = process::command("mmdebstrap");
     command.args(["--mode=root", "--variant=minbase"]);
     let packages = [&["ca-certificates"], plan.packages].concat();
@@ -135,7 +138,7 @@ pub fn make(plan: &Plan, root: &Path) -> Result<(), String> {
     if !plan.architectures.is_empty() {
         command.arg(format!("--architectures={}", plan.architectures.join(",")));
     }
-    if plan.codename == mirror::UNSTABLE {
+    if plan.codename == "sid" {
         // A mirror that lags is no reason to go without: signatures are checked all the same.
         command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
     }
@@ -145,11 +148,7 @@ pub fn make(plan: &Plan, root: &Path) -> Result<(), String> {
         let script = quote(&script.to_string_lossy());
         command.arg(format!("--customize-hook=chroot \"$1\" sh -eu <{script}"));
     }
-    command.arg(plan.codename).arg(root);
-    let sources = mirror::sources(plan.codename, plan.suites)?;
-    if sources.is_empty() && !plan.suites.is_empty() {
-        return Err(format!("apt here knows no server of Debian's to take {:?} from", plan.suites));
-    }
+    command.arg(release).arg(root);
     if !sources.is_empty() {
         command.arg("-").stdin(Stdio::piped());
     }
