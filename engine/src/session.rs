@@ -9,6 +9,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use daedalus_uapi::{Codec, DecodeRequest};
@@ -67,6 +68,10 @@ impl Default for Options {
     }
 }
 
+/// How long a first field waits for its second field when nothing else is queued. Then its client may be
+/// one that waits for the first before it sends the second.
+const SECOND_FIELD_PATIENCE: Duration = Duration::from_millis(10);
+
 /// One stream being decoded. Dropping it answers what is still queued with [`Error::Abandoned`] and
 /// waits for the worker, at most for the picture that it is working on.
 pub struct Session {
@@ -108,6 +113,8 @@ impl Session {
             waiting: VecDeque::new(),
             packet: Vec::new(),
             held: None,
+            last_id: 0,
+            last_timestamp: 0,
             outputs: Vec::new(),
         };
         let worker = spawn(codec, {
@@ -189,6 +196,9 @@ struct Worker {
     packet: Vec<u8>,
     /// A first field whose second field is still to come (`hold_capture`).
     held: Option<Waiting>,
+    /// The number of the picture that was taken last. Clients may give one timestamp to several.
+    last_id: u64,
+    last_timestamp: u64,
     outputs: Vec<Output>,
 }
 
@@ -202,9 +212,17 @@ impl Worker {
                     // Nobody sends: whoever waits, waits for what is already here.
                     self.decoder.drain(&mut self.outputs);
                     self.deliver();
-                    match queue.recv() {
+                    let next = match self.held {
+                        Some(_) => queue.recv_timeout(SECOND_FIELD_PATIENCE),
+                        None => queue.recv().map_err(mpsc::RecvTimeoutError::from),
+                    };
+                    match next {
                         Ok(job) => job,
-                        Err(mpsc::RecvError) => return,
+                        Err(mpsc::RecvTimeoutError::Timeout) => {
+                            self.send_packet();
+                            continue;
+                        }
+                        Err(mpsc::RecvTimeoutError::Disconnected) => return,
                     }
                 }
             };
@@ -216,37 +234,41 @@ impl Worker {
     }
 
     fn decode(&mut self, request: Request, reply: Reply) {
-        // A held first field goes out with its second field, or alone if something else follows.
-        if self.held.as_ref().is_some_and(|held| held.id != request.timestamp) {
-            self.send_packet();
-        }
-        let before = self.packet.len();
-        let step = match self.writer.write(&request.controls, &request.data, &mut self.packet) {
+        let Request { timestamp, controls, data, hold_capture, target, ungrained } = request;
+        let mut written = Vec::new();
+        let step = match self.writer.write(timestamp, &controls, &data, &mut written) {
             Ok(step) => step,
             Err(error) => {
-                self.packet.truncate(before);
-                if self.held.is_some() {
-                    self.send_packet();
-                }
+                self.send_packet();
                 return reply.answer(Err(error));
             }
         };
+        let same_frame = step.second_field && timestamp == self.last_timestamp;
+        // A held first field goes out with its second field, or alone if something else follows.
+        if !same_frame {
+            self.send_packet();
+            self.last_id += 1;
+        }
+        self.last_timestamp = timestamp;
         if step.reset {
             self.decoder.reset(&mut self.outputs);
             self.deliver();
         }
+        self.packet.append(&mut written);
         match &mut self.held {
-            Some(held) => held.replies.push(reply),
+            Some(held) => {
+                // The same frame; but the first field may have come without it.
+                held.target = target.or(held.target.take());
+                held.ungrained = ungrained.or(held.ungrained.take());
+                held.replies.push(reply);
+            }
+            // A second field whose first field went out alone completes the same picture.
             None => {
-                self.held = Some(Waiting {
-                    id: request.timestamp,
-                    target: request.target,
-                    ungrained: request.ungrained,
-                    replies: vec![reply],
-                });
+                self.held =
+                    Some(Waiting { id: self.last_id, target, ungrained, replies: vec![reply] });
             }
         }
-        if !request.hold_capture {
+        if !hold_capture {
             self.send_packet();
         }
     }

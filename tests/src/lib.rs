@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod display;
 pub mod driver;
 pub mod frames;
+pub mod kernel;
 pub mod obu;
 pub mod pinpoint;
 pub mod process;

@@ -3,6 +3,9 @@
 //! The streams are those of the catalogue beside the project; without it, clips made here and decoded
 //! in software for reference. `DAEDALUS_TIER=full` takes every stream of the catalogue that must
 //! decode, not just the core.
+//!
+//! With `DAEDALUS_DEVICE=kernel` the driver uses the kernel's device, for which a daemon is started here,
+//! and GStreamer's v4l2codecs joins the clients.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,6 +19,7 @@ use daedalus_tests::corpus::{self, Corpus};
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
 use daedalus_tests::frames;
+use daedalus_tests::kernel::{self, Daemon};
 use daedalus_tests::refusals::{self, Fault, Refusal, Witness};
 use daedalus_tests::stream::Stream;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -36,12 +40,18 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let display = Xvfb::start().map_err(|e| e.to_string())?;
+    let scratch = corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "clients")?;
+    let (mut daemon, mut clients) = (None, clients::ALL.to_vec());
+    if kernel::is_wanted() {
+        daemon = Some(Daemon::start(&scratch.join("daemon.log"), &[])?);
+        clients.push(Client::GstreamerV4l2);
+    }
     let setting = Arc::new(Setting {
         environment: Environment {
             directory: driver::directory()?,
             display: display.name().to_owned(),
         },
-        scratch: corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "clients")?,
+        scratch,
         limit: clients::LIMIT,
     });
     let Corpus { streams, generated } = corpus::streams(tier()?)?;
@@ -52,9 +62,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
     }
     let refusals = refusals::table()?;
-    let versions = versions()?;
+    let versions = versions(&clients)?;
     for stream in streams.into_iter().map(Arc::new) {
-        for client in clients::ALL {
+        for client in clients.iter().copied() {
             let refusal = refusals
                 .iter()
                 .find(|line| line.stream == stream.name && line.applies(client, &versions[&client]))
@@ -72,6 +82,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let conclusion = libtest_mimic::run(arguments, trials);
     // The display goes before the process does: `conclusion.exit()` would skip its destructor.
     drop(display);
+    if let Some(daemon) = daemon {
+        daemon.stop()?;
+    }
     Ok(if conclusion.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS })
 }
 
@@ -118,12 +131,12 @@ fn refused(refusal: &Refusal, stream: &Stream, setting: &Setting) -> Result<(), 
     }
 }
 
-fn versions() -> Result<HashMap<Client, String>, String> {
+fn versions(clients: &[Client]) -> Result<HashMap<Client, String>, String> {
     let version = |client: Client| match client.version() {
         Ok(version) => Ok((client, version)),
         Err(why) => Err(format!("{client}: {why}")),
     };
-    clients::ALL.into_iter().map(version).collect()
+    clients.iter().copied().map(version).collect()
 }
 
 fn tier() -> Result<Tier, String> {

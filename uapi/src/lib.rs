@@ -8,6 +8,7 @@
 
 pub mod av1;
 pub mod h264;
+pub mod protocol;
 pub mod record;
 mod request;
 pub mod vp9;

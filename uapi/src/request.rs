@@ -45,7 +45,9 @@ impl Controls {
     }
 }
 
-/// The timestamp of a reference slot that names no picture. Real timestamps are never zero.
+/// The timestamp of a reference slot that names no picture. It may be a picture's own, too: V4L2 clients
+/// choose timestamps freely, and one that counts from zero refers to its first picture by this. So it names
+/// a picture if there is one of that timestamp, else none.
 pub const NO_REFERENCE: u64 = 0;
 
 /// One picture (or one H.264 field) to decode. It is complete: together with the requests before it in
@@ -54,8 +56,9 @@ pub const NO_REFERENCE: u64 = 0;
 #[derive(Clone, Debug)]
 pub struct DecodeRequest<T> {
     /// Names the picture; later requests of the session refer to it by this number, as V4L2 does.
-    /// Nanoseconds, a multiple of 1000 (V4L2 carries it as a `struct timeval`), never zero. The two
-    /// fields of one frame have the same timestamp.
+    /// Nanoseconds. [`Timestamps`] hands out numbers that V4L2 can carry (as a `struct timeval`) and that
+    /// are not [`NO_REFERENCE`]. The two fields of one frame have the same timestamp; pictures need not
+    /// have different ones.
     pub timestamp: u64,
     /// The codec's stateless controls.
     pub controls: Controls,

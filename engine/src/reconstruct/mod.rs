@@ -15,11 +15,19 @@ use crate::Result;
 pub(crate) struct Step {
     /// Forget all references first: the request starts anew where the bitstream alone does not say so.
     pub reset: bool,
+    /// H.264: the request is the second field of the frame whose first field was written last.
+    pub second_field: bool,
 }
 
 /// Writes the bitstream of one session, request after request.
 pub(crate) trait Writer: Send {
-    /// Appends the bytes of one request to `packet`. On error nothing may be sent to the decoder for it;
-    /// the writer stays usable for the next request.
-    fn write(&mut self, controls: &Controls, data: &[u8], packet: &mut Vec<u8>) -> Result<Step>;
+    /// Appends the bytes of one request, which later ones name by `timestamp`, to `packet`. On error
+    /// nothing may be sent to the decoder for it; the writer stays usable for the next request.
+    fn write(
+        &mut self,
+        timestamp: u64,
+        controls: &Controls,
+        data: &[u8],
+        packet: &mut Vec<u8>,
+    ) -> Result<Step>;
 }

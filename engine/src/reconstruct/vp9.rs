@@ -15,7 +15,13 @@ impl Vp9Writer {
 }
 
 impl Writer for Vp9Writer {
-    fn write(&mut self, controls: &Controls, data: &[u8], packet: &mut Vec<u8>) -> Result<Step> {
+    fn write(
+        &mut self,
+        _timestamp: u64,
+        controls: &Controls,
+        data: &[u8],
+        packet: &mut Vec<u8>,
+    ) -> Result<Step> {
         let Controls::Vp9(controls) = controls else {
             return Err(Error::WrongCodec { session: Codec::Vp9, got: controls.codec() });
         };
@@ -67,7 +73,7 @@ mod tests {
 
     fn write(controls: &Controls, data: &[u8]) -> Result<Vec<u8>> {
         let mut packet = vec![7];
-        Vp9Writer::new().write(controls, data, &mut packet).map(|_| packet)
+        Vp9Writer::new().write(1000, controls, data, &mut packet).map(|_| packet)
     }
 
     #[test]

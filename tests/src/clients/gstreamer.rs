@@ -1,4 +1,4 @@
-//! gst-launch-1.0 with the decoders of gstreamer1.0-vaapi, or of the newer `va` plugin.
+//! gst-launch-1.0 with the decoders of gstreamer1.0-vaapi, of the newer `va` plugin, or of `v4l2codecs`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -24,7 +24,7 @@ pub(super) fn decode(
     let run = RUNS.fetch_add(1, Ordering::Relaxed);
     let file = setting.scratch.join(format!("gst-{}-{run}.raw", std::process::id()));
     let mut command = command(client, stream, setting);
-    command.env("GST_DEBUG", "vaapi*:4,va*:4,2").args(["!", "filesink", "async=false"]).arg({
+    command.env("GST_DEBUG", "vaapi*:4,va*:4,v4l2codecs*:4,2").args(["!", "filesink", "async=false"]).arg({
         let mut location = OsString::from("location=");
         location.push(&file);
         location
@@ -33,7 +33,12 @@ pub(super) fn decode(
     let raw = fs::read(&file);
     // Absent if the pipeline never started.
     let _ = fs::remove_file(&file);
-    let done = client.check(done?, &[&loaded(&setting.environment)])?;
+    let sign = match client {
+        // The element has spoken with a device: nothing else does that.
+        Client::GstreamerV4l2 => "v4l2codecs-decoder".to_owned(),
+        _ => loaded(&setting.environment),
+    };
+    let done = client.check(done?, &[&sign])?;
     let raw = raw.map_err(|e| Failure::Output {
         client,
         what: format!("no output file: {e}"),
@@ -68,29 +73,15 @@ pub fn command(client: Client, stream: &Stream, setting: &Setting) -> Command {
 fn pipeline(client: Client, stream: &Stream) -> Vec<OsString> {
     let mut source = OsString::from("location=");
     source.push(&stream.path);
-    let va = client == Client::GstreamerVa;
+    let prefix = match client {
+        Client::GstreamerVa => "va",
+        Client::GstreamerV4l2 => "v4l2sl",
+        _ => "vaapi",
+    };
     let decoder = match stream.codec {
-        Codec::H264 => {
-            if va {
-                "vah264dec"
-            } else {
-                "vaapih264dec"
-            }
-        }
-        Codec::Vp9 => {
-            if va {
-                "vavp9dec"
-            } else {
-                "vaapivp9dec"
-            }
-        }
-        Codec::Av1 => {
-            if va {
-                "vaav1dec"
-            } else {
-                "vaapiav1dec"
-            }
-        }
+        Codec::H264 => format!("{prefix}h264dec"),
+        Codec::Vp9 => format!("{prefix}vp9dec"),
+        Codec::Av1 => format!("{prefix}av1dec"),
     };
     let raw = format!("video/x-raw,format={}", stream.layout.gstreamer());
     let mut elements: Vec<OsString> = vec!["filesrc".into(), source, "!".into()];
@@ -103,7 +94,7 @@ fn pipeline(client: Client, stream: &Stream) -> Vec<OsString> {
     } else {
         elements.push("parsebin".into());
     }
-    elements.extend(["!", decoder, "!"].map(OsString::from));
+    elements.extend(["!", &decoder, "!"].map(OsString::from));
     elements.push(raw.into());
     elements
 }

@@ -1,9 +1,9 @@
-//! Programs that decode through VA-API, and how each gives its frames.
+//! Programs that decode through VA-API or the V4L2 device, and how each gives its frames.
 //!
 //! Every client is run so that it cannot decode in software, and its log must show our driver.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::driver::{self, Environment};
@@ -30,6 +30,8 @@ pub enum Client {
     Gstreamer,
     /// GStreamer's newer `va` plugin, which needs a DRM render node.
     GstreamerVa,
+    /// GStreamer's `v4l2codecs` plugin, which uses the kernel's device directly and knows no VA.
+    GstreamerV4l2,
 }
 
 /// Those for which an X display is enough.
@@ -44,6 +46,7 @@ impl fmt::Display for Client {
             Client::Mpv => "mpv",
             Client::Gstreamer => "gstreamer-vaapi",
             Client::GstreamerVa => "gstreamer-va",
+            Client::GstreamerV4l2 => "gstreamer-v4l2",
         })
     }
 }
@@ -144,7 +147,8 @@ pub struct Setting {
 impl Client {
     /// The client called `name`.
     pub fn named(name: &str) -> Option<Self> {
-        ALL.into_iter().chain([Client::GstreamerVa]).find(|client| client.to_string() == name)
+        let others = [Client::GstreamerVa, Client::GstreamerV4l2];
+        ALL.into_iter().chain(others).find(|client| client.to_string() == name)
     }
 
     /// The MD5s of the frames of `stream`, in output order, each over the visible area of the frame at
@@ -153,7 +157,9 @@ impl Client {
         match self {
             Client::FfmpegDownload | Client::FfmpegMap => ffmpeg::decode(self, stream, setting),
             Client::Mpv => mpv::decode(stream, setting),
-            Client::Gstreamer | Client::GstreamerVa => gstreamer::decode(self, stream, setting),
+            Client::Gstreamer | Client::GstreamerVa | Client::GstreamerV4l2 => {
+                gstreamer::decode(self, stream, setting)
+            }
         }
     }
 
@@ -178,8 +184,17 @@ impl Client {
 
     /// What is amiss where this client cannot run here, for a person.
     pub fn missing(self) -> Option<String> {
-        (self == Client::GstreamerVa && render_node().is_none())
-            .then(|| "GStreamer's va plugin needs a DRM render node, and there is none here".into())
+        match self {
+            Client::GstreamerVa if render_node().is_none() => {
+                Some("GStreamer's va plugin needs a DRM render node, and there is none here".into())
+            }
+            Client::GstreamerV4l2 if !Path::new("/dev/media0").exists() => Some(
+                "GStreamer's v4l2codecs plugin needs the kernel's device, and there is none here: \
+                 ./x uml has one"
+                    .into(),
+            ),
+            _ => None,
+        }
     }
 
     /// The version of the installed program, as it gives it: "5.1.9-0+deb12u1".
@@ -187,7 +202,7 @@ impl Client {
         let (program, argument, before) = match self {
             Client::FfmpegDownload | Client::FfmpegMap => ("ffmpeg", "-version", "ffmpeg version "),
             Client::Mpv => ("mpv", "--version", "mpv "),
-            Client::Gstreamer | Client::GstreamerVa => {
+            Client::Gstreamer | Client::GstreamerVa | Client::GstreamerV4l2 => {
                 ("gst-launch-1.0", "--version", "GStreamer ")
             }
         };

@@ -33,7 +33,11 @@ impl Embedded {
 }
 
 impl Device for Embedded {
-    fn open(&self, codec: Codec) -> Result<Box<dyn DeviceSession>> {
+    fn decodes(&self, _codec: Codec, _format: Format) -> bool {
+        true
+    }
+
+    fn open(&self, codec: Codec, _target: &Surface) -> Result<Box<dyn DeviceSession>> {
         let session = engine::Session::new(codec, &self.options)
             .map_err(|error| Error::Allocation(error.to_string()))?;
         Ok(Box::new(EmbeddedSession(session)))
@@ -45,6 +49,13 @@ struct EmbeddedSession(engine::Session);
 impl DeviceSession for EmbeddedSession {
     fn submit(&self, request: Request, done: Done) {
         let target = |surface| Arc::new(SurfaceTarget(surface)) as Arc<dyn engine::Target>;
+        // A dma-buf is mapped when it is first asked for. The engine asks when the picture is there, and has
+        // no ear for errors then.
+        for surface in request.target.iter().chain(&request.ungrained) {
+            if let Err(error) = surface.memory.address() {
+                return done.answer(Err(error));
+            }
+        }
         let request = engine::Request {
             timestamp: request.timestamp,
             controls: request.controls,
@@ -81,6 +92,8 @@ impl engine::Target for SurfaceTarget {
     }
 
     fn fill(&self, write: &mut dyn FnMut(&mut [u8])) {
-        self.0.memory.write(write);
+        if let Err(error) = self.0.memory.write(write) {
+            log::error!("surface {:#x}: {error}", self.0.id);
+        }
     }
 }

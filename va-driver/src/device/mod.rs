@@ -1,18 +1,24 @@
 //! What decodes the requests: one trait, several transports.
 //!
-//! Here is `embedded`, the engine in this process. A kernel device that follows the V4L2 stateless
-//! specification has its place beside it: it would carry the same [`Request`].
+//! `embedded` is the engine in this process, `kernel` a V4L2 stateless decoder; both carry the same
+//! [`Request`]. `auto` has the two and takes the kernel's where it can.
 
 #[cfg(feature = "embedded")]
+mod auto;
+#[cfg(feature = "embedded")]
 mod embedded;
+mod kernel;
 pub(crate) mod trace;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use daedalus_uapi::{Codec, DecodeRequest};
 
+use self::kernel::Kernel;
 use crate::{
+    convert::{Format, Layout},
     error::{Error, Result},
+    memory::Block,
     object::surface::Surface,
 };
 
@@ -44,8 +50,18 @@ impl Drop for Done {
 
 /// Something that decodes.
 pub(crate) trait Device: Send + Sync {
-    /// Starts a session for one stream.
-    fn open(&self, codec: Codec) -> Result<Box<dyn DeviceSession>>;
+    /// It decodes pictures of the codec that have this format.
+    fn decodes(&self, codec: Codec, format: Format) -> bool;
+
+    /// Starts a session for one stream, whose first picture is for `target`.
+    fn open(&self, codec: Codec, target: &Surface) -> Result<Box<dyn DeviceSession>>;
+
+    /// Memory for a surface, and where its planes lie there: as in `wanted`, or as the device needs them.
+    fn frame(&self, wanted: Layout) -> Result<(Layout, Block)> {
+        let size = wanted.data_size();
+        let size = size.ok_or(Error::UnsupportedResolution(wanted.width, wanted.height))?;
+        Ok((wanted, Block::new(size)?))
+    }
 }
 
 /// One stream on a device. Requests are decoded in the order of submission.
@@ -54,23 +70,49 @@ pub(crate) trait DeviceSession: Send + Sync {
     fn submit(&self, request: Request, done: Done);
 }
 
-/// The device that `DAEDALUS_DEVICE` names: `auto` (the default) or `embedded`.
+/// The device that `DAEDALUS_DEVICE` names: `auto` (the default), `embedded`, `kernel`, or the path of a
+/// video or media device.
 pub(crate) fn choose() -> Result<Box<dyn Device>> {
     let wanted = std::env::var("DAEDALUS_DEVICE").unwrap_or_default();
     match wanted.as_str() {
-        "" | "auto" | "embedded" => embedded(),
-        path => Err(Error::OperationFailed(format!(
-            "DAEDALUS_DEVICE={path}: this build decodes in-process only; use auto or embedded"
+        "" | "auto" => auto(),
+        "embedded" => embedded("asked for"),
+        "kernel" => kernel(Kernel::find()?),
+        path if path.starts_with('/') => kernel(Kernel::at(Path::new(path))?),
+        other => Err(Error::OperationFailed(format!(
+            "DAEDALUS_DEVICE={other}: neither auto, embedded, kernel nor the path of a device"
         ))),
     }
 }
 
+/// A kernel device that was asked for: there is no other.
+fn kernel(kernel: Kernel) -> Result<Box<dyn Device>> {
+    log::info!("decoding on {kernel}: asked for");
+    Ok(Box::new(kernel))
+}
+
 #[cfg(feature = "embedded")]
-fn embedded() -> Result<Box<dyn Device>> {
+fn auto() -> Result<Box<dyn Device>> {
+    match Kernel::find() {
+        Ok(kernel) => {
+            Ok(Box::new(auto::Auto::new(kernel, embedded::Embedded::from_environment()?)))
+        }
+        Err(why) => embedded(&why.to_string()),
+    }
+}
+
+#[cfg(not(feature = "embedded"))]
+fn auto() -> Result<Box<dyn Device>> {
+    kernel(Kernel::find()?)
+}
+
+#[cfg(feature = "embedded")]
+fn embedded(why: &str) -> Result<Box<dyn Device>> {
+    log::info!("decoding in this process: {why}");
     Ok(Box::new(embedded::Embedded::from_environment()?))
 }
 
 #[cfg(not(feature = "embedded"))]
-fn embedded() -> Result<Box<dyn Device>> {
+fn embedded(_why: &str) -> Result<Box<dyn Device>> {
     Err(Error::OperationFailed("this build has no embedded engine".into()))
 }

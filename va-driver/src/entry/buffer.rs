@@ -58,7 +58,7 @@ entries! {
         if pbuf.is_null() {
             return Err(Error::InvalidParameter("no place for the address".into()));
         }
-        pbuf.write(buffer.map().cast())
+        pbuf.write(buffer.map()?.cast())
     }
 
     /// Ends a mapping.
@@ -108,6 +108,6 @@ entries! {
         if pbuf.is_null() {
             return Err(Error::InvalidParameter("no place for the address".into()));
         }
-        pbuf.write(buffer.map().cast())
+        pbuf.write(buffer.map()?.cast())
     }
 }

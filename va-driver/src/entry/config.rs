@@ -4,9 +4,9 @@ use libva_sys as va;
 
 use super::entries;
 use crate::{
-    codec::PROFILE_H264_HIGH10,
+    codec::{PROFILE_H264_HIGH10, codec_of},
     error::{Error, Result},
-    object::config::Config,
+    object::{Driver, config::Config, surface::format_of},
 };
 
 const YUV420: u32 = va::VA_RT_FORMAT_YUV420;
@@ -26,14 +26,31 @@ pub(super) const PROFILES: [(va::VAProfile, u32); 7] = [
 /// The largest picture in either direction, in samples.
 pub(super) const MAX_SIZE: u32 = 16384;
 
+/// The profiles that the driver's device decodes, each with those of its formats that the device has.
+fn profiles(driver: &Driver) -> impl Iterator<Item = (va::VAProfile, u32)> {
+    PROFILES.into_iter().filter_map(|(profile, formats)| {
+        let codec = codec_of(profile)?;
+        let has = |bit| {
+            formats & bit != 0
+                && format_of(bit).is_some_and(|format| driver.device().decodes(codec, format))
+        };
+        let formats = [YUV420, YUV420_10].into_iter().filter(|bit| has(*bit)).sum();
+        (formats != 0).then_some((profile, formats))
+    })
+}
+
 /// The render target formats of a profile and entrypoint, or why there are none.
-fn formats_of(profile: va::VAProfile, entrypoint: va::VAEntrypoint) -> Result<u32> {
-    let found = PROFILES.iter().find(|(known, _)| *known == profile);
+fn formats_of(
+    driver: &Driver,
+    profile: va::VAProfile,
+    entrypoint: va::VAEntrypoint,
+) -> Result<u32> {
+    let found = profiles(driver).find(|(known, _)| *known == profile);
     let (_, formats) = found.ok_or(Error::UnsupportedProfile(profile))?;
     if entrypoint != va::VAEntrypointVLD {
         return Err(Error::UnsupportedEntrypoint(entrypoint as i32));
     }
-    Ok(*formats)
+    Ok(formats)
 }
 
 /// The value of a config attribute; `VA_ATTRIB_NOT_SUPPORTED` for what decoding does not have.
@@ -49,32 +66,34 @@ fn attribute(kind: va::VAConfigAttribType, rt_format: u32) -> u32 {
 
 entries! {
     /// Lists the profiles.
-    fn vaQueryConfigProfiles(_driver, profile_list: *mut va::VAProfile, num_profiles: *mut i32) {
-        profile_list.write_all(PROFILES.iter().map(|(profile, _)| *profile))?;
-        num_profiles.write(PROFILES.len() as i32)
+    fn vaQueryConfigProfiles(driver, profile_list: *mut va::VAProfile, num_profiles: *mut i32) {
+        let profiles: Vec<_> = profiles(driver).map(|(profile, _)| profile).collect();
+        let count = profiles.len() as i32;
+        profile_list.write_all(profiles)?;
+        num_profiles.write(count)
     }
 
     /// Lists the entrypoints of a profile: VLD.
     fn vaQueryConfigEntrypoints(
-        _driver,
+        driver,
         profile: va::VAProfile,
         entrypoint_list: *mut va::VAEntrypoint,
         num_entrypoints: *mut i32,
     ) {
-        formats_of(profile, va::VAEntrypointVLD)?;
+        formats_of(driver, profile, va::VAEntrypointVLD)?;
         entrypoint_list.write(va::VAEntrypointVLD)?;
         num_entrypoints.write(1)
     }
 
     /// Fills in the values of the attributes that the client lists.
     fn vaGetConfigAttributes(
-        _driver,
+        driver,
         profile: va::VAProfile,
         entrypoint: va::VAEntrypoint,
         attrib_list: *mut va::VAConfigAttrib,
         num_attribs: i32,
     ) {
-        let formats = formats_of(profile, entrypoint)?;
+        let formats = formats_of(driver, profile, entrypoint)?;
         let mut attributes = attrib_list.read_all(num_attribs)?;
         if attributes.is_empty() {
             return Ok(());
@@ -95,7 +114,7 @@ entries! {
         num_attribs: i32,
         config_id: *mut va::VAConfigID,
     ) {
-        let formats = formats_of(profile, entrypoint)?;
+        let formats = formats_of(driver, profile, entrypoint)?;
         let mut rt_format = formats;
         for wanted in attrib_list.read_all(num_attribs)? {
             match wanted.type_ {

@@ -116,7 +116,7 @@ entries! {
         copy_between(&surface.memory, &image.memory, |from, to| {
             copy_region(from, &surface.layout, rect, to, &image.layout, (0, 0))
         })
-        .ok_or_else(|| Error::OperationFailed("the image is the surface's own".into()))??;
+        ??;
         Ok(())
     }
 
@@ -147,7 +147,7 @@ entries! {
         copy_between(&image.memory, &surface.memory, |source, target| {
             copy_region(source, &image.layout, from, target, &surface.layout, (to.x, to.y))
         })
-        .ok_or_else(|| Error::OperationFailed("the image is the surface's own".into()))??;
+        ??;
         surface.replaced();
         Ok(())
     }

@@ -50,7 +50,7 @@ entries! {
         surface.settle();
         let snapshot = surface
             .memory
-            .read(|memory| Snapshot::new(&surface.layout, memory, source, options.field))?;
+            .read(|memory| Snapshot::new(&surface.layout, memory, source, options.field))??;
         presenter.put(drawable, &snapshot, area, &clips, &options)?;
         Ok(())
     }

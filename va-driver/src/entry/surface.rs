@@ -6,7 +6,7 @@ use libva_sys as va;
 
 use super::{args::Foreign, config::MAX_SIZE, entries};
 use crate::{
-    convert::Format,
+    convert::{Format, Layout},
     error::{Error, Result},
     object::{
         Driver,
@@ -100,7 +100,8 @@ fn create(
     let mut ids = Vec::new();
     let made = (0..count).try_for_each(|_| {
         // The id is known only inside the table; the memory must exist before.
-        let surface = Surface::new(format, width, height)?;
+        let (layout, memory) = driver.device().frame(Layout::new(format, width, height)?)?;
+        let surface = Surface::new(layout, memory);
         ids.push(driver.surfaces.insert(|id| surface.with_id(id))?);
         Ok(())
     });

@@ -1,12 +1,21 @@
 //! Memory that clients see: blocks behind buffers and images, and the frames behind surfaces.
+//!
+//! A [`Block`] is plain memory, or, where surfaces go to a kernel device, a dma-buf. `dma_buf` knows how such
+//! a descriptor is mapped and bracketed, `anonymous` where one comes from when no decoder gives it.
+
+mod anonymous;
+mod dma_buf;
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc},
     cmp::Ordering,
+    os::fd::{BorrowedFd, OwnedFd},
     ptr::NonNull,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
+pub(crate) use self::anonymous::dma_buf as anonymous_dma_buf;
+use self::dma_buf::DmaBuf;
 use crate::error::{Error, Result};
 
 /// Alignment of blocks and row pitches in bytes: a cache line, and what GPU importers ask of linear
@@ -16,71 +25,190 @@ pub(crate) const ALIGNMENT: usize = 64;
 /// A zeroed piece of memory with a fixed address, which a client may map and write at any time.
 #[derive(Debug)]
 pub(crate) struct Block {
-    start: NonNull<u8>,
-    layout: Layout,
+    backing: Backing,
     /// Keeps the driver's own readers and writers apart. A client that touches mapped memory while the
     /// driver uses it spoils its own picture and nothing else.
     access: Mutex<()>,
 }
 
-// SAFETY: the block owns its memory; the lock orders the driver's accesses.
-unsafe impl Send for Block {}
-// SAFETY: as above.
-unsafe impl Sync for Block {}
+#[derive(Debug)]
+enum Backing {
+    Plain(Plain),
+    DmaBuf(DmaBuf),
+}
 
 impl Block {
     /// Allocates `length` zeroed bytes.
     pub fn new(length: usize) -> Result<Block> {
+        Ok(Block { backing: Backing::Plain(Plain::new(length)?), access: Mutex::new(()) })
+    }
+
+    /// The memory of a dma-buf. Fails if that has less than `length` bytes.
+    pub fn of_dma_buf(fd: OwnedFd, length: usize) -> Result<Block> {
+        Ok(Block { backing: Backing::DmaBuf(DmaBuf::new(fd, length)?), access: Mutex::new(()) })
+    }
+
+    /// Bytes.
+    pub fn length(&self) -> usize {
+        match &self.backing {
+            Backing::Plain(plain) => plain.layout.size(),
+            Backing::DmaBuf(dma_buf) => dma_buf.length(),
+        }
+    }
+
+    /// The dma-buf, for memory that is one.
+    pub fn dma_buf(&self) -> Option<BorrowedFd<'_>> {
+        match &self.backing {
+            Backing::Plain(_) => None,
+            Backing::DmaBuf(dma_buf) => Some(dma_buf.fd()),
+        }
+    }
+
+    /// The address that a client maps. A dma-buf is mapped when it is first asked for, which can fail, and
+    /// then stays so.
+    pub fn address(&self) -> Result<*mut u8> {
+        match &self.backing {
+            Backing::Plain(plain) => Ok(plain.start.as_ptr()),
+            Backing::DmaBuf(dma_buf) => Ok(dma_buf.address()?.as_ptr()),
+        }
+    }
+
+    /// Lends the content to read. Fails only if a dma-buf cannot be mapped.
+    pub fn read<R>(&self, reader: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let _access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = self.address()?;
+        let _sync = self.sync(dma_buf::READ);
+        // SAFETY: the block is valid for its length, and the lock keeps the driver's writers out.
+        Ok(reader(unsafe { std::slice::from_raw_parts(start, self.length()) }))
+    }
+
+    /// Lends the content to write. Fails only if a dma-buf cannot be mapped.
+    pub fn write<R>(&self, writer: impl FnOnce(&mut [u8]) -> R) -> Result<R> {
+        let _access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = self.address()?;
+        let _sync = self.sync(dma_buf::READ | dma_buf::WRITE);
+        // SAFETY: the block is valid for its length, and the lock makes this the driver's only access.
+        Ok(writer(unsafe { std::slice::from_raw_parts_mut(start, self.length()) }))
+    }
+
+    fn sync(&self, access: u64) -> Option<dma_buf::Sync<'_>> {
+        match &self.backing {
+            Backing::Plain(_) => None,
+            Backing::DmaBuf(dma_buf) => Some(dma_buf.sync(access)),
+        }
+    }
+}
+
+/// A client's access to a block, from mapping to unmapping: dropping it ends the access.
+#[derive(Debug)]
+pub(crate) struct ClientAccess(Arc<Block>);
+
+impl ClientAccess {
+    /// Begins an access that may read and write; nothing to do for plain memory.
+    pub fn begin(block: &Arc<Block>) -> ClientAccess {
+        if let Backing::DmaBuf(dma_buf) = &block.backing {
+            dma_buf.begin(dma_buf::READ | dma_buf::WRITE);
+        }
+        ClientAccess(block.clone())
+    }
+}
+
+impl Drop for ClientAccess {
+    fn drop(&mut self) {
+        if let Backing::DmaBuf(dma_buf) = &self.0.backing {
+            dma_buf.end(dma_buf::READ | dma_buf::WRITE);
+        }
+    }
+}
+
+/// Memory of the process' own.
+#[derive(Debug)]
+struct Plain {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: the memory is owned; the block's lock orders the driver's accesses.
+unsafe impl Send for Plain {}
+// SAFETY: as above.
+unsafe impl Sync for Plain {}
+
+impl Plain {
+    fn new(length: usize) -> Result<Plain> {
         let layout = Layout::from_size_align(length.max(1), ALIGNMENT)
             .map_err(|_| Error::Allocation(format!("{length} bytes")))?;
         // SAFETY: the layout's size is not zero.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) })
             .ok_or_else(|| Error::Allocation(format!("{length} bytes")))?;
-        Ok(Block { start, layout, access: Mutex::new(()) })
-    }
-
-    pub fn length(&self) -> usize {
-        self.layout.size()
-    }
-
-    /// The address that a client maps.
-    pub fn address(&self) -> *mut u8 {
-        self.start.as_ptr()
-    }
-
-    /// Lends the content to read.
-    pub fn read<R>(&self, reader: impl FnOnce(&[u8]) -> R) -> R {
-        let _access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the block is valid for its length, and the lock keeps the driver's writers out.
-        reader(unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size()) })
-    }
-
-    /// Lends the content to write.
-    pub fn write<R>(&self, writer: impl FnOnce(&mut [u8]) -> R) -> R {
-        let _access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the block is valid for its length, and the lock makes this the driver's only access.
-        writer(unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.layout.size()) })
+        Ok(Plain { start, layout })
     }
 }
 
-/// Lends `from` to read and `to` to write. `None` if they are one and the same.
+impl Drop for Plain {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+    }
+}
+
+/// Lends `from` to read and `to` to write. Fails if they are one and the same, or cannot be mapped.
 pub(crate) fn copy_between<R>(
     from: &Block,
     to: &Block,
     copy: impl FnOnce(&[u8], &mut [u8]) -> R,
-) -> Option<R> {
+) -> Result<R> {
     // The lower address is locked first, so that two copies in opposite directions cannot block each
     // other.
-    match from.address().cmp(&to.address()) {
-        Ordering::Equal => None,
-        Ordering::Less => Some(from.read(|from| to.write(|to| copy(from, to)))),
-        Ordering::Greater => Some(to.write(|to| from.read(|from| copy(from, to)))),
+    match std::ptr::from_ref(from).cmp(&std::ptr::from_ref(to)) {
+        Ordering::Equal => Err(Error::OperationFailed("the image is the surface's own".into())),
+        Ordering::Less => from.read(|from| to.write(|to| copy(from, to)))?,
+        Ordering::Greater => to.write(|to| from.read(|from| copy(from, to)))?,
     }
 }
 
-impl Drop for Block {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A descriptor that can be mapped as a dma-buf can.
+    fn file(length: i64) -> OwnedFd {
+        use nix::sys::memfd::{MFdFlags, memfd_create};
+        let fd = memfd_create(c"test", MFdFlags::MFD_CLOEXEC).unwrap();
+        nix::unistd::ftruncate(&fd, length).unwrap();
+        fd
+    }
+
+    #[test]
+    fn every_block_is_zeroed_and_keeps_what_is_written() {
+        for block in [Block::new(100).unwrap(), Block::of_dma_buf(file(4096), 100).unwrap()] {
+            assert_eq!(block.read(|bytes| bytes.iter().all(|byte| *byte == 0)), Ok(true));
+            block.write(|bytes| bytes[99] = 7).unwrap();
+            assert_eq!(block.read(|bytes| bytes[99]), Ok(7));
+            assert!(block.length() >= 100);
+            assert_eq!(block.address(), block.address());
+        }
+    }
+
+    #[test]
+    fn a_dma_buf_that_is_too_short_is_refused() {
+        assert!(Block::of_dma_buf(file(4096), 4097).is_err());
+        assert_eq!(Block::of_dma_buf(file(8192), 4097).unwrap().length(), 4097);
+    }
+
+    #[test]
+    fn plain_memory_has_no_descriptor() {
+        assert!(Block::new(1).unwrap().dma_buf().is_none());
+        assert!(Block::of_dma_buf(file(1), 1).unwrap().dma_buf().is_some());
+    }
+
+    #[test]
+    fn a_block_is_not_copied_onto_itself() {
+        let (a, b) = (Block::new(4).unwrap(), Block::of_dma_buf(file(4), 4).unwrap());
+        a.write(|bytes| bytes.fill(3)).unwrap();
+        copy_between(&a, &b, |from, to| to.copy_from_slice(from)).unwrap();
+        assert_eq!(b.read(<[u8]>::to_vec), Ok(vec![3; 4]));
+        copy_between(&b, &a, |_, to| to.fill(1)).unwrap();
+        assert_eq!(a.read(<[u8]>::to_vec), Ok(vec![1; 4]));
+        assert!(copy_between(&a, &a, |_, _| ()).is_err());
     }
 }

@@ -8,7 +8,7 @@ use super::surface::Surface;
 use crate::{
     codec::Rendered,
     error::{Error, Result},
-    memory::Block,
+    memory::{Block, ClientAccess},
 };
 
 /// A buffer of vaCreateBuffer, or the data of an image.
@@ -30,6 +30,8 @@ struct State {
     capacity: usize,
     /// vaMapBuffer calls without vaUnmapBuffer.
     mapped: u32,
+    /// The access that the first of them began. A buffer that is destroyed while mapped ends it, too.
+    access: Option<ClientAccess>,
 }
 
 impl Buffer {
@@ -51,7 +53,7 @@ impl Buffer {
             context: Some(context),
             memory: Arc::new(Block::new(length)?),
             element_size,
-            state: Mutex::new(State { count, capacity: count, mapped: 0 }),
+            state: Mutex::new(State { count, capacity: count, mapped: 0, access: None }),
             surface: None,
         })
     }
@@ -63,7 +65,7 @@ impl Buffer {
             context: None,
             element_size: memory.length(),
             memory,
-            state: Mutex::new(State { count: 1, capacity: 1, mapped: 0 }),
+            state: Mutex::new(State { count: 1, capacity: 1, mapped: 0, access: None }),
             surface,
         }
     }
@@ -80,7 +82,7 @@ impl Buffer {
     /// Stores a client's initial data; `copy` fills the memory in use.
     pub fn initialise(&self, copy: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<()> {
         let length = self.element_size * self.state().count;
-        self.memory.write(|memory| copy(&mut memory[..length]))
+        self.memory.write(|memory| copy(&mut memory[..length]))?
     }
 
     /// Changes the number of elements in use, up to what the buffer was made for.
@@ -96,14 +98,19 @@ impl Buffer {
         Ok(())
     }
 
-    /// The address for the client. Waits for the picture of a derived image's surface.
-    pub fn map(&self) -> *mut u8 {
+    /// The address for the client. Waits for the picture of a derived image's surface. Fails if the
+    /// memory cannot be mapped.
+    pub fn map(&self) -> Result<*mut u8> {
         if let Some(surface) = &self.surface {
             surface.settle();
         }
         let mut state = self.state();
+        let address = self.memory.address()?;
         state.mapped = state.mapped.saturating_add(1);
-        self.memory.address()
+        if state.access.is_none() && self.surface.is_some() {
+            state.access = Some(ClientAccess::begin(&self.memory));
+        }
+        Ok(address)
     }
 
     /// Ends one mapping; fails if there is none.
@@ -113,6 +120,9 @@ impl Buffer {
             .mapped
             .checked_sub(1)
             .ok_or_else(|| Error::InvalidBuffer("the buffer is not mapped".into()))?;
+        if state.mapped == 0 {
+            state.access = None;
+        }
         Ok(())
     }
 
@@ -128,7 +138,7 @@ impl Buffer {
         }
         let count = self.state().count;
         let length = self.element_size * count;
-        let data = self.memory.read(|memory| memory[..length].to_vec());
+        let data = self.memory.read(|memory| memory[..length].to_vec())?;
         Ok(Rendered { kind: self.kind, element_size: self.element_size, count, data })
     }
 }

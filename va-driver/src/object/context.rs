@@ -89,7 +89,7 @@ impl Context {
         };
         let target = &building.target;
         let failed = |error: &Error| Error::Decoding(error.to_string());
-        let ended = match self.stream_for(&mut state, driver, &picture) {
+        let ended = match self.stream_for(&mut state, driver, target, &picture) {
             Ok(stream) => {
                 target.ended(&stream);
                 stream.picture(&picture).inspect_err(|error| target.refused(failed(error)))
@@ -114,6 +114,7 @@ impl Context {
         &self,
         state: &mut State,
         driver: &Driver,
+        target: &Surface,
         picture: &Picture<'_>,
     ) -> Result<Arc<Stream>> {
         if let Some(stream) = &state.stream {
@@ -128,7 +129,7 @@ impl Context {
                 log::debug!("context {:#x} carries on a stream", self.id);
                 parent
             }
-            _ => Stream::new(self.profile, driver.device(), driver.surfaces.clone())?,
+            _ => Stream::new(self.profile, driver.device(), target, driver.surfaces.clone())?,
         };
         state.stream = Some(stream.clone());
         Ok(stream)

@@ -32,16 +32,17 @@ struct Inner {
 }
 
 impl Stream {
-    /// A new stream of the codec that `profile` belongs to.
+    /// A new stream of the codec that `profile` belongs to, whose first picture is for `target`.
     pub fn new(
         profile: libva_sys::VAProfile,
         device: &dyn Device,
+        target: &Surface,
         surfaces: Arc<Surfaces>,
     ) -> Result<Arc<Stream>> {
         let unsupported = || Error::UnsupportedProfile(profile);
         let codec = codec::codec_of(profile).ok_or_else(unsupported)?;
         let translator = codec::translator(profile).ok_or_else(unsupported)?;
-        let session = device.open(codec)?;
+        let session = device.open(codec, target)?;
         Ok(Arc::new(Stream::of(codec, translator, session, surfaces)))
     }
 

@@ -25,6 +25,11 @@ pub(crate) fn format_of(rt_format: u32) -> Option<Format> {
     }
 }
 
+/// The size in samples that a surface's memory has room for: whole macroblocks.
+pub(crate) fn coded_size(layout: &Layout) -> (u32, u32) {
+    (layout.width.next_multiple_of(16), layout.height.next_multiple_of(16))
+}
+
 /// A surface: one linear frame for life.
 pub(crate) struct Surface {
     pub id: va::VASurfaceID,
@@ -54,17 +59,15 @@ struct State {
 }
 
 impl Surface {
-    /// A surface with its memory. Width and height in samples, checked by the caller.
-    pub fn new(format: Format, width: u32, height: u32) -> Result<Surface> {
-        let layout = Layout::new(format, width, height)?;
-        let size = layout.data_size().ok_or(Error::UnsupportedResolution(width, height))?;
-        let memory = Arc::new(Block::new(size)?);
-        Ok(Surface {
+    /// A surface in `memory`, which must have room for the layout in whole macroblocks.
+    pub fn new(layout: Layout, memory: Block) -> Surface {
+        let (coded_width, coded_height) = coded_size(&layout);
+        Surface {
             id: va::VA_INVALID_ID,
             layout,
-            coded_width: width.next_multiple_of(16),
-            coded_height: height.next_multiple_of(16),
-            memory,
+            coded_width,
+            coded_height,
+            memory: Arc::new(memory),
             state: Mutex::new(State {
                 pending: 0,
                 kept: 0,
@@ -73,7 +76,7 @@ impl Surface {
                 stream: None,
             }),
             changed: Condvar::new(),
-        })
+        }
     }
 
     /// The same surface under the id that its table gives it.
@@ -104,7 +107,10 @@ impl Surface {
             state.outcome = Ok(());
         }
         state.kept += 1;
-        state.stream = Some(stream.clone());
+        // The stream that was there may end with this, and wait for answers that need the lock.
+        let before = state.stream.replace(stream.clone());
+        drop(state);
+        drop(before);
     }
 
     /// The picture that ended cannot be submitted after all.
@@ -132,7 +138,9 @@ impl Surface {
         // Zero if this is the other surface of a picture with film grain.
         state.kept = state.kept.saturating_sub(1);
         state.pending += 1;
-        state.stream = Some(stream.clone());
+        let before = state.stream.replace(stream.clone());
+        drop(state);
+        drop(before);
     }
 
     /// A request that writes this surface was answered.

@@ -67,6 +67,8 @@ pub enum ClientName {
     GstVaapi,
     /// GStreamer's newer va plugin (needs a DRM render node)
     GstVa,
+    /// GStreamer's v4l2codecs plugin, on the kernel's device (needs one: ./x uml)
+    GstV4l2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -101,6 +103,7 @@ impl ClientName {
             ClientName::Mpv => Client::Mpv,
             ClientName::GstVaapi => Client::Gstreamer,
             ClientName::GstVa => Client::GstreamerVa,
+            ClientName::GstV4l2 => Client::GstreamerV4l2,
         }
     }
 }

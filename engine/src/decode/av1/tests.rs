@@ -76,7 +76,7 @@ fn set_tiles(controls: &mut av1::Controls, cols: u8, rows: u8) {
 
 fn write(writer: &mut Av1Writer, controls: &av1::Controls) -> Result<Vec<u8>, Error> {
     let mut packet = Vec::new();
-    writer.write(&Controls::Av1(Box::new(controls.clone())), &TILE, &mut packet)?;
+    writer.write(1000, &Controls::Av1(Box::new(controls.clone())), &TILE, &mut packet)?;
     Ok(packet)
 }
 
@@ -467,7 +467,7 @@ fn a_damaged_tile_is_an_error_and_nothing_more() {
     let mut writer = Av1Writer::new();
     let mut packet = Vec::new();
     let noise = [0x5a; 64];
-    writer.write(&Controls::Av1(Box::new(controls.clone())), &noise, &mut packet).unwrap();
+    writer.write(1000, &Controls::Av1(Box::new(controls.clone())), &noise, &mut packet).unwrap();
     let mut decoder = Av1Decoder::new(1).unwrap();
     let mut outputs = Vec::new();
     decoder.send(1, &packet, &mut outputs);

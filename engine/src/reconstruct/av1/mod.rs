@@ -92,7 +92,13 @@ impl Av1Writer {
 }
 
 impl Writer for Av1Writer {
-    fn write(&mut self, controls: &Controls, data: &[u8], packet: &mut Vec<u8>) -> Result<Step> {
+    fn write(
+        &mut self,
+        _timestamp: u64,
+        controls: &Controls,
+        data: &[u8],
+        packet: &mut Vec<u8>,
+    ) -> Result<Step> {
         let Controls::Av1(controls) = controls else {
             return Err(Error::WrongCodec { session: Codec::Av1, got: controls.codec() });
         };

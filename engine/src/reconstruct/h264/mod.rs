@@ -47,6 +47,8 @@ struct ParameterSets {
 struct History {
     /// The decoder may hold reference pictures.
     references: bool,
+    /// One of them has the timestamp that otherwise stands for none ([`NO_REFERENCE`]).
+    reference_without_name: bool,
     /// The last picture, if it was a field that may be the first of its frame.
     first_field: Option<Field>,
     /// PrevRefFrameNum and FrameNumOffset of the last picture (section 8.2.1.2).
@@ -73,7 +75,13 @@ impl H264Writer {
 }
 
 impl Writer for H264Writer {
-    fn write(&mut self, controls: &Controls, data: &[u8], packet: &mut Vec<u8>) -> Result<Step> {
+    fn write(
+        &mut self,
+        timestamp: u64,
+        controls: &Controls,
+        data: &[u8],
+        packet: &mut Vec<u8>,
+    ) -> Result<Step> {
         let Controls::H264(controls) = controls else {
             return Err(Error::WrongCodec { session: Codec::H264, got: controls.codec() });
         };
@@ -95,7 +103,7 @@ impl Writer for H264Writer {
         // Nothing fails from here on.
         packet.append(&mut sets);
         slices.iter().for_each(|slice| append_nal_unit(slice.nal, packet));
-        history.mark(controls, slices[0].nal);
+        history.mark(timestamp, controls, slices[0].nal);
         (self.sent, self.history) = (sent, history);
         Ok(step)
     }
@@ -180,7 +188,8 @@ impl History {
         let known = params
             .dpb
             .iter()
-            .any(|e| e.flags & DPB_ENTRY_ACTIVE != 0 && e.reference_ts != NO_REFERENCE);
+            .filter(|e| e.flags & DPB_ENTRY_ACTIVE != 0)
+            .any(|e| e.reference_ts != NO_REFERENCE || self.reference_without_name);
         let reset = self.references && !idr && !second_field && !known;
         if idr || reset {
             *self = History { first_field: self.first_field, ..History::default() };
@@ -189,13 +198,14 @@ impl History {
             self.frame_num_offset = self.frame_num_offset.wrapping_add(max_frame_num);
         }
         self.frame_num = params.frame_num;
-        Step { reset }
+        Step { reset, second_field }
     }
 
     /// What the decoder keeps of the picture.
-    fn mark(&mut self, controls: &h264::Controls, first_slice: &[u8]) {
-        self.references |=
-            controls.decode_params.nal_ref_idc != 0 && controls.sps.max_num_ref_frames != 0;
+    fn mark(&mut self, timestamp: u64, controls: &h264::Controls, first_slice: &[u8]) {
+        let kept = controls.decode_params.nal_ref_idc != 0 && controls.sps.max_num_ref_frames != 0;
+        self.references |= kept;
+        self.reference_without_name |= kept && timestamp == NO_REFERENCE;
         let header = SliceHeader::parse(first_slice, &controls.sps, &controls.pps);
         if header.is_ok_and(|header| header.mmco5) {
             (self.frame_num, self.frame_num_offset) = (0, 0);

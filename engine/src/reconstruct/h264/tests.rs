@@ -47,7 +47,7 @@ fn inter(frame_num: u16, reference_ts: u64) -> Box<h264::Controls> {
 /// Writes a picture; the types of the packet's NAL units and whether the decoder is reset.
 fn write(writer: &mut H264Writer, controls: &Controls, data: &[u8]) -> (Vec<u8>, bool) {
     let mut packet = Vec::new();
-    let step = writer.write(controls, data, &mut packet).unwrap();
+    let step = writer.write(1000, controls, data, &mut packet).unwrap();
     (nal_units(&packet).map(|nal| nal[0] & 31).collect(), step.reset)
 }
 
@@ -71,9 +71,22 @@ fn parameter_sets_come_when_they_change_and_with_every_idr_picture() {
 }
 
 #[test]
+fn the_first_picture_of_a_client_that_counts_from_zero_is_a_reference() {
+    let mut writer = H264Writer::new();
+    let named_zero = Controls::H264(inter(1, NO_REFERENCE));
+    let mut write_at = |timestamp, controls: &Controls, data: &[u8]| {
+        writer.write(timestamp, controls, data, &mut Vec::new()).unwrap().reset
+    };
+    assert!(!write_at(0, &idr(controls()), &slice(5, 0, 0)));
+    assert!(!write_at(1000, &named_zero, &slice(1, 0, 0)), "0 names the first picture");
+    assert!(!write_at(2000, &idr(controls()), &slice(5, 0, 0)));
+    assert!(write_at(3000, &named_zero, &slice(1, 0, 0)), "which is gone now: 0 names none");
+}
+
+#[test]
 fn the_pps_has_the_id_that_the_slices_name() {
     let mut packet = Vec::new();
-    H264Writer::new().write(&idr(controls()), &slice(5, 0, 200), &mut packet).unwrap();
+    H264Writer::new().write(1000, &idr(controls()), &slice(5, 0, 200), &mut packet).unwrap();
     let pps = nal_units(&packet).find(|nal| nal[0] & 31 == 8).unwrap();
     let mut r = RbspReader::new(pps);
     r.u(8).unwrap();
@@ -94,7 +107,7 @@ fn slices_come_in_raster_order_and_nothing_else_comes() {
         slice(5, 0, 0),
     ];
     let mut packet = Vec::new();
-    writer.write(&idr(controls()), &data.concat(), &mut packet).unwrap();
+    writer.write(1000, &idr(controls()), &data.concat(), &mut packet).unwrap();
     let firsts: Vec<u32> = nal_units(&packet)
         .filter_map(|nal| Some(SliceStart::parse(nal).ok()?.first_mb_in_slice))
         .collect();
@@ -154,11 +167,11 @@ fn type_1_offsets_follow_each_picture() {
 fn a_refused_picture_leaves_no_trace() {
     let mut writer = H264Writer::new();
     let mut packet = vec![1, 2, 3];
-    assert!(writer.write(&idr(controls()), &[], &mut packet).is_err());
-    assert!(writer.write(&idr(controls()), &[0, 0, 1, 0x65], &mut packet).is_err());
+    assert!(writer.write(1000, &idr(controls()), &[], &mut packet).is_err());
+    assert!(writer.write(1000, &idr(controls()), &[0, 0, 1, 0x65], &mut packet).is_err());
     let mut groups = controls();
     groups.pps.num_slice_groups_minus1 = 1;
-    let refused = writer.write(&idr(groups), &slice(5, 0, 0), &mut packet);
+    let refused = writer.write(1000, &idr(groups), &slice(5, 0, 0), &mut packet);
     assert!(matches!(refused, Err(Error::Unsupported { .. })));
     assert_eq!(packet, [1, 2, 3]);
     assert_eq!(write(&mut writer, &idr(controls()), &slice(5, 0, 0)).0, [7, 8, 5]);
@@ -189,6 +202,6 @@ fn random_bytes_never_panic() {
         let mut data = slice(if random() % 4 == 0 { 5 } else { 1 }, 0, 0);
         data.truncate(4 + random() as usize % 5);
         data.extend((0..random() % 60).map(|_| random() as u8 & random() as u8));
-        let _ = writer.write(&Controls::H264(controls), &data, &mut Vec::new());
+        let _ = writer.write(1000, &Controls::H264(controls), &data, &mut Vec::new());
     }
 }

@@ -8,8 +8,9 @@ use zerocopy::FromZeros;
 
 use super::*;
 use crate::{
-    convert::Format,
+    convert::{Format, Layout},
     device::Request,
+    memory::Block,
     object::{Driver, table::Table},
 };
 
@@ -70,7 +71,8 @@ impl Bench {
     }
 
     fn surface(&self) -> Arc<Surface> {
-        let surface = Surface::new(Format::Nv12, 32, 32).unwrap();
+        let layout = Layout::new(Format::Nv12, 32, 32).unwrap();
+        let surface = Surface::new(layout, Block::new(layout.data_size().unwrap()).unwrap());
         let id = self.surfaces.insert(|id| surface.with_id(id)).unwrap();
         self.surfaces.get(id).unwrap()
     }

@@ -1,0 +1,189 @@
+//! The loop: a message in, a call on its session.
+
+use std::{collections::HashMap, io, os::fd::BorrowedFd, sync::Arc, time::Duration};
+
+use daedalus_engine as engine;
+use daedalus_uapi::protocol::{Decode, Head, Message};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use crate::{
+    Error, Result, completion::Completer, device::Device, dump::Dump, reaper::Reaper,
+    session::Session,
+};
+
+/// How long sessions have to finish the picture that they are at when the daemon ends.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The largest size of messages that is believed.
+const MAX_MESSAGE: usize = 1 << 30;
+
+/// Everything that the daemon has.
+pub struct Pump {
+    device: Arc<dyn Device>,
+    completer: Completer,
+    options: engine::Options,
+    dump: Option<Dump>,
+    sessions: HashMap<u64, Session>,
+    reaper: Reaper,
+    /// One message. Mostly untouched pages: few messages are nearly as large as they may be.
+    message: Vec<u8>,
+}
+
+impl Pump {
+    /// A pump of a device whose messages have at most `message_size` bytes.
+    pub fn new(
+        device: Arc<dyn Device>,
+        message_size: usize,
+        options: engine::Options,
+        dump: Option<Dump>,
+    ) -> Result<Pump> {
+        if !(size_of::<Head>()..=MAX_MESSAGE).contains(&message_size) {
+            let what = io::Error::other(format!("{message_size} bytes"));
+            return Err(Error::System("the size of messages", what));
+        }
+        let completer = Completer::new(device.clone()).map_err(|e| Error::System("eventfd", e))?;
+        Ok(Pump {
+            device,
+            completer,
+            options,
+            dump,
+            sessions: HashMap::new(),
+            reaper: Reaper::default(),
+            message: vec![0; message_size],
+        })
+    }
+
+    /// Serves the device until `stop` is readable. Then all sessions end; their requests are given back
+    /// as failed. An error if the device fails.
+    pub fn run(mut self, stop: BorrowedFd<'_>) -> Result<()> {
+        let served = self.serve(stop);
+        for (_, session) in self.sessions.drain() {
+            self.reaper.take(session.close());
+        }
+        if !self.reaper.finish(PATIENCE) {
+            log::warn!("some sessions have not ended after {} s", PATIENCE.as_secs());
+        }
+        served
+    }
+
+    fn serve(&mut self, stop: BorrowedFd<'_>) -> Result<()> {
+        let device = self.device.clone();
+        let completer = self.completer.clone();
+        loop {
+            let mut fds = [device.poll_fd(), stop, completer.alarm()]
+                .map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::System("poll", errno.into())),
+            }
+            let [messages, stopped, failed] =
+                fds.map(|fd| fd.revents().unwrap_or(PollFlags::all()));
+            if let (false, Some(error)) = (failed.is_empty(), completer.failure()) {
+                return Err(Error::System("completing a request", error));
+            }
+            if !stopped.is_empty() {
+                return Ok(());
+            }
+            if messages.contains(PollFlags::POLLIN) {
+                self.step(&*device)?;
+            } else if !messages.is_empty() {
+                return Err(Error::Gone);
+            }
+        }
+    }
+
+    /// Reads and handles one message, if there is one.
+    fn step(&mut self, device: &dyn Device) -> Result<()> {
+        let mut message = std::mem::take(&mut self.message);
+        let length = match device.read(&mut message) {
+            Ok(0) => Err(Error::Gone),
+            Ok(length) => Ok(length),
+            Err(e)
+                if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+            {
+                Ok(0)
+            }
+            Err(error) => Err(Error::System("reading a message", error)),
+        };
+        match length {
+            Ok(0) => {}
+            Ok(length) => match Message::read(message.get(..length).unwrap_or(&message)) {
+                Ok(message) => self.handle(message),
+                Err(flaw) => log::error!("a message that cannot be read: {flaw}"),
+            },
+            Err(error) => return Err(error),
+        }
+        self.message = message;
+        Ok(())
+    }
+
+    fn handle(&mut self, message: Message<'_>) {
+        log::trace!("{}", Summary(&message));
+        match message {
+            Message::Open { session, codec, uid, pid } => {
+                log::info!("session {session}: {codec} for process {pid} of user {uid}");
+                match Session::open(session, codec, &self.options) {
+                    Ok(opened) => {
+                        if let Some(former) = self.sessions.insert(session, opened) {
+                            log::error!("session {session} was open already");
+                            self.reaper.take(former.close());
+                        }
+                    }
+                    Err(error) => log::error!("session {session}: {error}"),
+                }
+            }
+            Message::Close { session } => match self.sessions.remove(&session) {
+                Some(ended) => {
+                    log::info!("session {session}: end");
+                    self.reaper.take(ended.close());
+                }
+                None => log::debug!("session {session} was not open"),
+            },
+            Message::Flush { session } => {
+                if let Some(session) = self.sessions.get(&session) {
+                    session.flush();
+                }
+            }
+            Message::Forget { session, buffer } => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.forget(buffer);
+                }
+            }
+            Message::Decode(request) => self.decode(request),
+        }
+    }
+
+    fn decode(&mut self, request: Decode<'_>) {
+        match self.sessions.get_mut(&request.session) {
+            Some(session) => session.decode(request, &self.completer, self.dump.as_mut()),
+            None => {
+                log::debug!("a request of session {}, which is not open", request.session);
+                self.completer.failed(request.session, request.cookie);
+            }
+        }
+    }
+}
+
+/// A message in a few words.
+struct Summary<'a>(&'a Message<'a>);
+
+impl std::fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Message::Open { session, .. } => write!(f, "session {session}: open"),
+            Message::Close { session } => write!(f, "session {session}: close"),
+            Message::Flush { session } => write!(f, "session {session}: flush"),
+            Message::Forget { session, buffer } => {
+                write!(f, "session {session}: forget buffer {buffer}")
+            }
+            Message::Decode(decode) => write!(
+                f,
+                "session {}: request {}, picture {}, buffer {}",
+                decode.session, decode.cookie, decode.timestamp, decode.buffer
+            ),
+        }
+    }
+}

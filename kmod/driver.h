@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * daedalus: a V4L2 stateless decoder whose hardware is a process.
+ *
+ * How the pieces meet: a client opens the video device and gets a context
+ * (context.c), with a coded (OUTPUT) and a decoded (CAPTURE) queue, formats
+ * (formats.c, ioctls.c) and controls (controls.c). A queued request and a free
+ * CAPTURE buffer make a job (jobs.c). The daemon takes jobs by reading from
+ * /dev/daedalus, and completes them (daemon.c). main.c owns the devices, media.c
+ * describes them to the media controller.
+ *
+ * Amd64 kernels of distributions come without v4l2-mem2mem, so none of it is used:
+ * queues are videobuf2's. It schedules one job at a time, which is not what a
+ * decoder on several cores wants, anyway.
+ *
+ * Locks, outermost first:
+ *   daedalus_device.lock	the daemon's coming and going, the set of contexts
+ *   daedalus_context.lock	the queues of one context (vb2_queue.lock)
+ *   daedalus_context.jobs_lock	which buffer is where
+ *   daedalus_device.queue_lock	what the daemon is to read next (spinlock)
+ * No lock is held while user memory is touched, or while anybody waits.
+ */
+#ifndef DAEDALUS_DRIVER_H
+#define DAEDALUS_DRIVER_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/miscdevice.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <media/media-device.h>
+#include <media/v4l2-ctrls.h>
+#include <media/v4l2-device.h>
+#include <media/v4l2-fh.h>
+#include <media/videobuf2-v4l2.h>
+
+#include "uapi/daedalus.h"
+
+#define DAEDALUS_NAME		"daedalus"
+/* The most that one OUTPUT buffer holds: raw macroblocks of the largest frames. */
+#define DAEDALUS_MAX_CODED_SIZE SZ_64M
+
+struct platform_device;
+
+/* One control of a codec. */
+struct daedalus_control_desc {
+	struct v4l2_ctrl_config config;
+	/* Part of the messages to the daemon. */
+	bool sent;
+	/* Belongs to one picture, so every request must have it. */
+	bool per_picture;
+};
+
+/* One coded format. */
+struct daedalus_codec {
+	u32 pixelformat;
+	u32 bit; /* DAEDALUS_CODEC_* */
+	const struct daedalus_control_desc *controls;
+	unsigned int num_controls;
+};
+
+/* A message that is not a request, on its way to the daemon. */
+struct daedalus_notice {
+	struct list_head list;
+	union {
+		struct daedalus_message head;
+		struct daedalus_forget forget;
+	};
+};
+
+struct daedalus_statistics {
+	atomic_t contexts;
+	atomic_t buffers;
+	atomic_t jobs;
+	atomic64_t completed;
+	atomic64_t failed;
+	atomic64_t cancelled;
+};
+
+/* The device: there is one. */
+struct daedalus_device {
+	struct miscdevice misc;
+	struct platform_device *pdev;
+	struct v4l2_device v4l2_dev;
+	struct video_device vdev;
+	struct media_device mdev;
+	struct media_entity decoder;
+	struct media_entity sink;
+	struct media_pad source_pad;
+	struct media_pad decoder_pads[2];
+	struct media_pad sink_pad;
+	struct dentry *debugfs;
+
+	struct mutex lock; /* see the top of this file */
+	bool registered;
+	struct daedalus_attach daemon_caps;
+	struct xarray sessions; /* of struct daedalus_context */
+	u32 next_session;
+
+	spinlock_t queue_lock; /* see the top of this file */
+	struct file *daemon; /* the attached one */
+	u32 generation; /* counts daemons, from 1 */
+	unsigned long absent_since;
+	struct list_head ready; /* contexts that have a job, in turn */
+	struct list_head notices;
+	wait_queue_head_t wait;
+	struct delayed_work grace;
+
+	atomic64_t last_cookie;
+	atomic64_t last_buffer;
+	struct daedalus_statistics statistics;
+};
+
+/* A vb2 buffer of either queue. */
+struct daedalus_buffer {
+	struct vb2_v4l2_buffer vb; /* first, as vb2 wants it */
+	struct list_head list;
+
+	/* OUTPUT: the job that it is from when the daemon has taken it. */
+	u64 cookie;
+	struct daedalus_buffer *frame;
+	bool finished;
+	u32 status;
+
+	/* CAPTURE: */
+	u64 id; /* what the daemon knows the memory by */
+	u32 known_to; /* the generation that has heard of it */
+	struct daedalus_notice *forget;
+	unsigned int users; /* jobs that write it */
+	bool held; /* V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF */
+	u32 worst; /* status of those that have finished */
+};
+
+/* One open file: a session. */
+struct daedalus_context {
+	struct v4l2_fh fh;
+	struct kref ref;
+	struct daedalus_device *dev;
+	u32 session;
+	struct pid *client;
+	kuid_t uid;
+	struct v4l2_ctrl_handler controls;
+
+	struct mutex lock; /* see the top of this file */
+	bool closed;
+	struct vb2_queue coded;
+	struct vb2_queue decoded;
+	const struct daedalus_codec *codec;
+	struct v4l2_pix_format_mplane coded_format;
+	struct v4l2_pix_format_mplane decoded_format;
+	/* Bits per sample as the controls say, 0: they have not said yet. */
+	unsigned int depth;
+
+	struct mutex jobs_lock; /* see the top of this file */
+	struct list_head waiting_coded;
+	struct list_head waiting_decoded;
+	struct list_head jobs; /* the daemon has them; in decode order */
+	struct daedalus_buffer *held;
+	u32 coded_sequence;
+	u32 decoded_sequence;
+
+	struct list_head ready; /* in daedalus_device.ready, under queue_lock */
+	u32 announced_to; /* the generation that has got an OPEN, under queue_lock */
+};
+
+static inline struct daedalus_buffer *to_daedalus_buffer(struct vb2_buffer *vb)
+{
+	return container_of(to_vb2_v4l2_buffer(vb), struct daedalus_buffer, vb);
+}
+
+/* main.c */
+extern unsigned int daedalus_grace_ms;
+int daedalus_register(struct daedalus_device *dev);
+
+/* media.c */
+int daedalus_register_media(struct daedalus_device *dev);
+void daedalus_unregister_media(struct daedalus_device *dev);
+extern const struct media_device_ops daedalus_media_ops;
+
+/* context.c */
+extern const struct v4l2_file_operations daedalus_video_fops;
+struct daedalus_context *daedalus_file_context(struct file *file);
+struct daedalus_context *daedalus_context_find(struct daedalus_device *dev, u64 session);
+void daedalus_context_put(struct daedalus_context *ctx);
+
+/* controls.c */
+extern const struct daedalus_codec daedalus_codecs[];
+extern const unsigned int daedalus_num_codecs;
+int daedalus_init_controls(struct daedalus_context *ctx);
+size_t daedalus_controls_size(struct daedalus_context *ctx);
+size_t daedalus_copy_controls(struct daedalus_context *ctx, void *to, u32 *count);
+size_t daedalus_max_controls_size(void);
+
+/* formats.c */
+const struct daedalus_codec *daedalus_find_codec(struct daedalus_device *dev, u32 pixelformat);
+const struct daedalus_codec *daedalus_nth_codec(struct daedalus_device *dev, unsigned int n);
+int daedalus_nth_decoded(struct daedalus_context *ctx, unsigned int n, bool all, u32 *pixelformat);
+unsigned int daedalus_depth(u32 pixelformat);
+void daedalus_reset_formats(struct daedalus_context *ctx);
+void daedalus_update_decoded(struct daedalus_context *ctx);
+void daedalus_try_coded(struct daedalus_device *dev, struct v4l2_pix_format_mplane *format);
+void daedalus_try_decoded(struct daedalus_context *ctx, struct v4l2_pix_format_mplane *format);
+void daedalus_describe_frame(const struct v4l2_pix_format_mplane *format,
+			     struct daedalus_decode *decode);
+
+/* ioctls.c */
+extern const struct v4l2_ioctl_ops daedalus_ioctl_ops;
+#define DAEDALUS_DECODED_OFFSET BIT(30) /* of CAPTURE buffers in mmap() */
+
+/* jobs.c */
+int daedalus_init_queues(struct daedalus_context *ctx);
+struct daedalus_buffer *daedalus_take_job(struct daedalus_context *ctx);
+int daedalus_finish_job(struct daedalus_context *ctx, u64 cookie, u32 status);
+struct daedalus_buffer *daedalus_find_job(struct daedalus_context *ctx, u64 cookie);
+void daedalus_fail_jobs(struct daedalus_context *ctx, bool taken);
+void daedalus_update(struct daedalus_context *ctx);
+void daedalus_flush_held(struct daedalus_context *ctx);
+
+/* daemon.c */
+extern const struct file_operations daedalus_daemon_fops;
+void daedalus_notify(struct daedalus_context *ctx, u32 type);
+void daedalus_give_notice(struct daedalus_context *ctx, struct daedalus_notice *notice);
+void daedalus_grace_over(struct work_struct *work);
+size_t daedalus_message_size(void);
+
+#endif

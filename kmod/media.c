@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The media controller's view: source, decoder, sink, as
+ * Documentation/userspace-api/media/v4l/dev-mem2mem.rst has them, and requests.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <media/v4l2-dev.h>
+#include <media/v4l2-ctrls.h>
+
+#include "compat.h"
+#include "driver.h"
+
+static int daedalus_register_entity(struct daedalus_device *dev, struct media_entity *entity,
+				    const char *name, u32 function, struct media_pad *pads,
+				    u16 num_pads)
+{
+	int ret;
+
+	entity->obj_type = MEDIA_ENTITY_TYPE_BASE;
+	entity->name = name;
+	entity->function = function;
+	if (function == MEDIA_ENT_F_IO_V4L) {
+		entity->info.dev.major = VIDEO_MAJOR;
+		entity->info.dev.minor = dev->vdev.minor;
+	}
+	ret = media_entity_pads_init(entity, num_pads, pads);
+	if (ret)
+		return ret;
+	return media_device_register_entity(&dev->mdev, entity);
+}
+
+int daedalus_register_media(struct daedalus_device *dev)
+{
+	const u32 fixed = MEDIA_LNK_FL_IMMUTABLE | MEDIA_LNK_FL_ENABLED;
+	struct media_intf_devnode *node;
+	int ret;
+
+	dev->source_pad.flags = MEDIA_PAD_FL_SOURCE;
+	dev->decoder_pads[0].flags = MEDIA_PAD_FL_SINK;
+	dev->decoder_pads[1].flags = MEDIA_PAD_FL_SOURCE;
+	dev->sink_pad.flags = MEDIA_PAD_FL_SINK;
+
+	ret = daedalus_register_entity(dev, &dev->vdev.entity, DAEDALUS_NAME "-source",
+				       MEDIA_ENT_F_IO_V4L, &dev->source_pad, 1);
+	if (ret)
+		return ret;
+	ret = daedalus_register_entity(dev, &dev->decoder, DAEDALUS_NAME "-proc",
+				       MEDIA_ENT_F_PROC_VIDEO_DECODER, dev->decoder_pads, 2);
+	if (ret)
+		return ret;
+	ret = daedalus_register_entity(dev, &dev->sink, DAEDALUS_NAME "-sink", MEDIA_ENT_F_IO_V4L,
+				       &dev->sink_pad, 1);
+	if (ret)
+		return ret;
+
+	ret = media_create_pad_link(&dev->vdev.entity, 0, &dev->decoder, 0, fixed);
+	if (ret)
+		return ret;
+	ret = media_create_pad_link(&dev->decoder, 1, &dev->sink, 0, fixed);
+	if (ret)
+		return ret;
+
+	node = media_devnode_create(&dev->mdev, MEDIA_INTF_T_V4L_VIDEO, 0, VIDEO_MAJOR,
+				    dev->vdev.minor);
+	if (!node)
+		return -ENOMEM;
+	if (!media_create_intf_link(&dev->vdev.entity, &node->intf, fixed) ||
+	    !media_create_intf_link(&dev->sink, &node->intf, fixed))
+		return -ENOMEM;
+
+	/* Interfaces, links and entities go when the media device is unregistered. */
+	return media_device_register(&dev->mdev);
+}
+
+void daedalus_unregister_media(struct daedalus_device *dev)
+{
+	media_device_unregister(&dev->mdev);
+	media_entity_cleanup(&dev->vdev.entity);
+	media_entity_cleanup(&dev->decoder);
+	media_entity_cleanup(&dev->sink);
+}
+
+/*
+ * A request refers to the media device and can outlive the files that made it, so
+ * each one keeps the module.
+ */
+static struct media_request *daedalus_req_alloc(struct media_device *mdev)
+{
+	struct media_request *req = kzalloc_obj(*req);
+
+	if (req)
+		__module_get(THIS_MODULE);
+	return req;
+}
+
+static void daedalus_req_free(struct media_request *req)
+{
+	kfree(req);
+	module_put(THIS_MODULE);
+}
+
+static int daedalus_req_validate(struct media_request *req)
+{
+	struct daedalus_context *ctx = NULL;
+	struct media_request_object *obj;
+	struct v4l2_ctrl_handler *hdl;
+	unsigned int i, count;
+	int ret = 0;
+
+	list_for_each_entry(obj, &req->objects, list) {
+		if (vb2_request_object_is_buffer(obj)) {
+			struct vb2_buffer *vb = container_of(obj, struct vb2_buffer, req_obj);
+
+			ctx = vb2_get_drv_priv(vb->vb2_queue);
+			break;
+		}
+	}
+	count = vb2_request_buffer_cnt(req);
+	if (!ctx || !count)
+		return -ENOENT;
+	if (count > 1)
+		return -EINVAL;
+
+	hdl = v4l2_ctrl_request_hdl_find(req, &ctx->controls);
+	if (!hdl)
+		return -ENOENT;
+	for (i = 0; i < ctx->codec->num_controls && !ret; i++) {
+		const struct daedalus_control_desc *desc = &ctx->codec->controls[i];
+
+		if (desc->per_picture && !v4l2_ctrl_request_hdl_ctrl_find(hdl, desc->config.id))
+			ret = -ENOENT;
+	}
+	v4l2_ctrl_request_hdl_put(hdl);
+	return ret ?: vb2_request_validate(req);
+}
+
+const struct media_device_ops daedalus_media_ops = {
+	.req_alloc = daedalus_req_alloc,
+	.req_free = daedalus_req_free,
+	.req_validate = daedalus_req_validate,
+	.req_queue = vb2_request_queue,
+};

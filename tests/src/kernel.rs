@@ -1,0 +1,170 @@
+//! The kernel's device, where this machine has one, and daemons for it.
+//!
+//! Everyday kernels have none: `./x uml` and `./x vm` bring machines that do.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::process;
+
+/// What `DAEDALUS_DEVICE` is set to where programs are to use the kernel's device or fail.
+pub const TRANSPORT: &str = "kernel";
+
+/// Names the daemon's program to the tests; else they take the one next to their own build.
+pub const DAEMON_VARIABLE: &str = "DAEDALUS_DAEMON";
+
+/// The module's end of its protocol.
+const NODE: &str = "/dev/daedalus";
+
+/// How long a daemon may take to attach, or to end when it is asked to.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether the module is loaded.
+pub fn is_there() -> bool {
+    Path::new(NODE).exists()
+}
+
+/// Whether this process was told to have programs use the kernel's device.
+pub fn is_wanted() -> bool {
+    std::env::var("DAEDALUS_DEVICE").is_ok_and(|device| device == TRANSPORT)
+}
+
+/// The daemon's program: [`DAEMON_VARIABLE`], else `daedalusd` in the profile's folder of the running
+/// executable.
+pub fn program() -> Result<PathBuf, String> {
+    let program = match std::env::var_os(DAEMON_VARIABLE) {
+        Some(program) => PathBuf::from(program),
+        None => {
+            let executable = std::env::current_exe().map_err(|e| format!("own path: {e}"))?;
+            executable.ancestors().nth(2).unwrap_or(Path::new("/")).join("daedalusd")
+        }
+    };
+    if program.is_file() { Ok(program) } else { Err(format!("no {}", program.display())) }
+}
+
+/// A running daemon. Dropping it ends it.
+pub struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    /// Starts one with `arguments`, its log going to the file `log`, and waits until it is attached.
+    pub fn start(log: &Path, arguments: &[&str]) -> Result<Daemon, String> {
+        let file = fs::File::create(log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let child = process::command(program()?)
+            .args(arguments)
+            .stdout(file.try_clone().map_err(|e| e.to_string())?)
+            .stderr(file)
+            .spawn()
+            .map_err(|e| format!("cannot run daedalusd: {e}"))?;
+        let mut daemon = Daemon { child };
+        let started = Instant::now();
+        while Statistics::read()?.daemon != "attached" {
+            let ended = daemon.child.try_wait().map_err(|e| e.to_string())?;
+            if ended.is_some() || started.elapsed() > PATIENCE {
+                let said = fs::read_to_string(log).unwrap_or_default();
+                return Err(format!("daedalusd does not attach ({ended:?}); it said:\n{said}"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(daemon)
+    }
+
+    /// Kills it without warning.
+    pub fn kill(mut self) -> Result<(), String> {
+        self.child.kill().map_err(|e| format!("killing daedalusd: {e}"))?;
+        self.child.wait().map_err(|e| format!("daedalusd: {e}"))?;
+        Ok(())
+    }
+
+    /// Asks it to end, which it has to do in good time and good order.
+    pub fn stop(mut self) -> Result<(), String> {
+        self.terminate()?;
+        let started = Instant::now();
+        loop {
+            match self.child.try_wait().map_err(|e| e.to_string())? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("daedalusd ended with {status}")),
+                None if started.elapsed() > PATIENCE => {
+                    return Err("daedalusd does not heed SIGTERM".into());
+                }
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    fn terminate(&self) -> Result<(), String> {
+        let pid = i32::try_from(self.child.id()).map_err(|e| e.to_string())?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|e| format!("SIGTERM: {e}"))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the module counts, from debugfs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statistics {
+    /// "attached" or "absent".
+    pub daemon: String,
+    /// Open files of the video device.
+    pub sessions: u64,
+    /// Buffers of all their queues.
+    pub buffers: u64,
+    /// Requests that the daemon has.
+    pub jobs: u64,
+    /// Requests that ended with a picture, ever.
+    pub completed: u64,
+    /// Requests that ended without one.
+    pub failed: u64,
+}
+
+impl Statistics {
+    /// Reads them as they are now.
+    pub fn read() -> Result<Statistics, String> {
+        let path = "/sys/kernel/debug/daedalus/statistics";
+        let text = fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
+        let values: HashMap<&str, &str> =
+            text.lines().filter_map(|line| line.split_once(' ')).collect();
+        let word = |name: &str| {
+            values.get(name).copied().ok_or_else(|| format!("{path} does not tell {name}:\n{text}"))
+        };
+        let number = |name: &str| {
+            word(name)?.parse().map_err(|e| format!("{path}: {name}: {e}"))
+        };
+        Ok(Statistics {
+            daemon: word("daemon")?.to_owned(),
+            sessions: number("sessions")?,
+            buffers: number("buffers")?,
+            jobs: number("jobs")?,
+            completed: number("completed")?,
+            failed: number("failed")?,
+        })
+    }
+
+    /// Waits until no session, buffer or request is left: clients that were killed may still be dying.
+    pub fn wait_for_idle() -> Result<Statistics, String> {
+        let started = Instant::now();
+        loop {
+            let now = Statistics::read()?;
+            if (now.sessions, now.buffers, now.jobs) == (0, 0, 0) {
+                return Ok(now);
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(format!("something is left behind: {now:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

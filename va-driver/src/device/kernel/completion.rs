@@ -1,0 +1,309 @@
+//! The receiving half of a session: a thread that waits for the device and answers.
+
+use std::{
+    os::{fd::AsFd, unix::thread::JoinHandleExt},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{SigSet, SigmaskHow},
+};
+
+use super::{
+    abi,
+    ioctl::{Media, Video, Wake},
+    pictures::{Answered, Pictures},
+    request::{Slot, nanoseconds},
+};
+use crate::error::{Error, Result};
+
+/// How long the device may take over a picture. One that takes longer is taken for dead: a client that
+/// waits for a picture waits without a limit of its own.
+const WATCHDOG_MS: u16 = 20_000;
+
+/// How long a submission waits for the device to give something back.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the submitter and the thread have in common.
+pub(super) struct Shared {
+    pub video: Video,
+    pub media: Media,
+    /// Interrupts the thread's waiting for the device.
+    wake: Wake,
+    state: Mutex<State>,
+    /// Something was submitted or came back.
+    changed: Condvar,
+}
+
+/// Where everything is.
+#[derive(Default)]
+pub(super) struct State {
+    pub pictures: Pictures,
+    /// Slots to be filled.
+    pub free: Vec<Slot>,
+    /// Slots whose requests the device has.
+    pub queued: Vec<Slot>,
+    /// Why the session is over, if it is.
+    pub failed: Option<Error>,
+    closing: bool,
+}
+
+impl State {
+    /// The device has buffers of ours.
+    fn in_device(&self) -> bool {
+        !self.queued.is_empty() || self.pictures.in_device()
+    }
+}
+
+impl Shared {
+    pub fn new(video: Video, media: Media) -> Result<Shared> {
+        let wake =
+            Wake::new().map_err(|error| Error::Allocation(format!("an event file: {error}")))?;
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Ok(Shared { video, media, wake, state, changed })
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the thread that there is something to wait for.
+    pub fn submitted(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Tells the thread that there is something to answer, even while it waits for the device.
+    pub fn refused(&self) {
+        self.changed.notify_all();
+        self.wake.raise();
+    }
+
+    /// Waits until `ready` finds what it looks for, but not for a device that gives nothing back.
+    pub fn wait<'a, R>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        mut ready: impl FnMut(&mut State) -> Option<R>,
+    ) -> Result<(MutexGuard<'a, State>, R)> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            if let Some(result) = ready(&mut state) {
+                return Ok((state, result));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Decoding("the device gives nothing back".into()));
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until the device has nothing of ours.
+    pub fn drained(&self) -> Result<MutexGuard<'_, State>> {
+        let (state, ()) = self.wait(self.state(), |state| (!state.in_device()).then_some(()))?;
+        Ok(state)
+    }
+
+    /// Ends the session; the thread answers what is left, and goes.
+    pub fn close(&self) {
+        self.state().closing = true;
+        self.refused();
+    }
+
+    /// What the thread does.
+    fn run(&self) {
+        loop {
+            let answers = {
+                let mut state = self.state();
+                loop {
+                    let answers = state.pictures.finished();
+                    if !answers.is_empty() || state.closing || state.in_device() {
+                        break answers;
+                    }
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            };
+            // An answer may end the session, or wait for a lock: not with ours in hand.
+            let answered = !answers.is_empty();
+            deliver(answers);
+            if self.state().closing {
+                return self.finish();
+            }
+            if !answered {
+                if let Err(error) = self.receive() {
+                    self.fail(error);
+                }
+            }
+        }
+    }
+
+    /// Waits for the device, and takes what it has. An error is one of the device.
+    fn receive(&self) -> Result<()> {
+        let wanted = PollFlags::POLLIN | PollFlags::POLLOUT;
+        let mut fds = [
+            PollFd::new(self.video.as_fd(), wanted),
+            PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, PollTimeout::from(WATCHDOG_MS)) {
+            Ok(0) => return Err(Error::Decoding("the device does not answer".into())),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(Error::Decoding(format!("waiting for the device: {error}"))),
+        }
+        let [video, wake] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        if !wake.is_empty() {
+            self.wake.clear();
+        }
+        let mut state = self.state();
+        let mut received = false;
+        // After an error both are asked, for the reason.
+        let broken =
+            video.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL);
+        if video.contains(PollFlags::POLLIN) || broken {
+            received |= self.capture(&mut state)?;
+        }
+        if video.contains(PollFlags::POLLOUT) || broken {
+            received |= self.output(&mut state)?;
+        }
+        drop(state);
+        if received {
+            self.changed.notify_all();
+        } else if broken {
+            return Err(Error::Decoding("the device reports an error".into()));
+        }
+        Ok(())
+    }
+
+    /// Takes a picture back.
+    fn capture(&self, state: &mut State) -> Result<bool> {
+        let dequeued = self.video.dequeue(abi::CAPTURE, abi::MEMORY_DMABUF);
+        let Some(buffer) = dequeued.map_err(|error| lost("a picture", error))? else {
+            return Ok(false);
+        };
+        let answer = if buffer.flags & abi::BUF_FLAG_ERROR == 0 {
+            Ok(())
+        } else {
+            Err(Error::Decoding("the device could not decode the picture, or not wholly".into()))
+        };
+        if !state.pictures.returned(buffer.index, answer) {
+            log::error!("the device gave back buffer {}, which it did not have", buffer.index);
+        }
+        Ok(true)
+    }
+
+    /// Takes coded data back, which empties its slot.
+    fn output(&self, state: &mut State) -> Result<bool> {
+        let dequeued = self.video.dequeue(abi::OUTPUT, abi::MEMORY_MMAP);
+        let Some(buffer) = dequeued.map_err(|error| lost("coded data", error))? else {
+            return Ok(false);
+        };
+        if buffer.flags & abi::BUF_FLAG_ERROR != 0 {
+            state.pictures.damaged(nanoseconds(buffer.timestamp));
+        }
+        let Some(at) = state.queued.iter().position(|slot| slot.index() == buffer.index) else {
+            log::error!("the device gave back coded data {}, which it did not have", buffer.index);
+            return Ok(true);
+        };
+        let mut slot = state.queued.swap_remove(at);
+        slot.clear(&self.media).map_err(|error| lost("a request", error))?;
+        state.free.push(slot);
+        Ok(true)
+    }
+
+    /// The device is dead: whatever it has is answered now, and whatever will be submitted at once.
+    fn fail(&self, error: Error) {
+        log::warn!("the kernel device failed: {error}");
+        let mut state = self.state();
+        state.pictures.fail(&error);
+        state.queued.clear();
+        state.failed = Some(error);
+        let answers = state.pictures.finished();
+        drop(state);
+        self.changed.notify_all();
+        deliver(answers);
+        // Last, since a driver may wait for its hardware here.
+        self.stop();
+    }
+
+    /// The session's end.
+    fn finish(&self) {
+        self.stop();
+        let mut state = self.state();
+        state.pictures.fail(&Error::Decoding("the session ended before the picture".into()));
+        let answers = state.pictures.finished();
+        drop(state);
+        deliver(answers);
+    }
+
+    /// Takes all buffers from the device.
+    fn stop(&self) {
+        for kind in [abi::OUTPUT, abi::CAPTURE] {
+            if let Err(error) = self.video.stream_off(kind) {
+                log::debug!("stopping a queue: {error}");
+            }
+        }
+    }
+}
+
+fn lost(what: &str, error: Errno) -> Error {
+    Error::Decoding(format!("taking {what} back from the device: {error}"))
+}
+
+fn deliver(answers: Vec<Answered>) {
+    for (done, answer) in answers {
+        done.answer(answer);
+    }
+}
+
+/// The thread, until the session closes.
+pub(super) struct Receiver {
+    handle: Option<thread::JoinHandle<()>>,
+    /// After a fork the child has no thread; it must not wait for one.
+    owner: u32,
+}
+
+impl Receiver {
+    /// Starts it with all signals blocked, so that the host program's handlers never run on it.
+    pub fn start(shared: &Arc<Shared>) -> Result<Receiver> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            Error::Allocation(format!("{what}: {error}"))
+        };
+        let before = SigSet::all()
+            .thread_swap_mask(SigmaskHow::SIG_BLOCK)
+            .map_err(|error| failed("blocking signals", &error))?;
+        let handle = thread::Builder::new().name("daedalus kernel".into()).spawn({
+            let shared = shared.clone();
+            move || shared.run()
+        });
+        let restored = before.thread_set_mask();
+        let handle = handle.map_err(|error| failed("starting a thread", &error))?;
+        let receiver = Receiver { handle: Some(handle), owner: std::process::id() };
+        if let Err(error) = restored {
+            shared.close();
+            return Err(failed("restoring signals", &error));
+        }
+        Ok(receiver)
+    }
+
+    /// This process has the thread.
+    pub fn is_here(&self) -> bool {
+        self.owner == std::process::id()
+    }
+
+    /// Waits for the thread to end, unless this is the thread: the last answer may drop whoever owns the
+    /// session.
+    pub fn join(&mut self) {
+        let Some(handle) = self.handle.take() else { return };
+        // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
+        let here = unsafe { libc::pthread_self() };
+        if self.is_here() && handle.as_pthread_t() != here {
+            let _ = handle.join();
+        }
+    }
+}
