@@ -117,7 +117,6 @@ impl Architecture {
 /// See the module. With `filters`, only checks whose names contain one of them.
 pub fn run(filters: &[String], renew: bool) -> Result<ExitCode, String> {
     let started = Instant::now();
-    require_module()?;
     let mut checks = Checks { filters, sum: Summary::default() };
     let mut rooms = vec![DEBIAN_13.open(renew)?];
     match UNSTABLE.open(renew) {
@@ -149,33 +148,39 @@ pub fn run(filters: &[String], renew: bool) -> Result<ExitCode, String> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Builds the module for the Debian 13 kernel `release` and returns its file; `None` if there are no
-/// headers of that kernel.
-#[allow(dead_code)]
-pub fn module(mounts: &Mounts, root: &Kept, release: &str) -> Result<Option<PathBuf>, String> {
+/// The root with the headers of the Debian 13 kernel `release`.
+pub fn room_for(release: &str, renew: bool) -> Result<Kept, String> {
+    let has = |headers: &[Headers]| headers.iter().any(|headers| headers.release == release);
+    let (root, headers) = DEBIAN_13.open(renew)?;
+    if has(&headers) {
+        return Ok(root);
+    }
+    // The root is older than the kernel.
+    drop(root);
+    let (root, headers) = DEBIAN_13.open(true)?;
+    if has(&headers) { Ok(root) } else { Err(format!("Debian 13 has no headers of {release} now")) }
+}
+
+/// Builds the module in `root` for the kernel `release` and returns its file.
+pub fn module(mounts: &Mounts, root: &Kept, release: &str) -> Result<PathBuf, String> {
     let all = list(root)?;
-    let Some(headers) = all.iter().find(|headers| headers.release == release) else {
-        return Ok(None);
-    };
+    let headers = all.iter().find(|headers| headers.release == release);
+    let headers = headers.ok_or_else(|| format!("no headers of {release}"))?;
     let work = work_folder()?;
     enter(mounts, root, &work)?;
     let folder = fresh_copy(&work, &format!("{release}-vm"))?;
     make(root.path(), headers, &folder, &[])?;
-    Ok(Some(work.join(folder).join("daedalus.ko")))
+    Ok(work.join(folder).join("daedalus.ko"))
 }
 
-fn require_module() -> Result<(), String> {
-    let makefile = project::root().join("kmod/Kbuild");
-    if makefile.is_file() {
-        Ok(())
-    } else {
-        Err(format!("there is no kernel module here: no {}", makefile.display()))
-    }
+/// Whether the project has a kernel module.
+pub fn exists() -> bool {
+    project::root().join("kmod/Kbuild").is_file()
 }
 
 impl Room {
     fn open(&self, renew: bool) -> Result<(Kept, Vec<Headers>), String> {
-        let root = Kept::get(self.name, &self.plan, renew)?;
+        let root = Kept::root(self.name, &self.plan, renew)?;
         let headers = list(&root)?;
         Ok((root, headers))
     }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bed;
 mod build;
 mod cargo;
 mod conformance;
@@ -81,6 +82,8 @@ enum Command {
         #[arg(long)]
         renew: bool,
     },
+    /// Run a command in a Debian 13 of its own, with its stock kernel, in an emulated machine (needs root)
+    Vm(bed::vm::Options),
 }
 
 fn main() -> ExitCode {
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::Fresh { release, what, arguments } => fresh::run(release, what, &arguments),
         Command::Kmod { filters, renew } => kmod::run(&filters, renew),
+        Command::Vm(options) => bed::vm::run(&options),
     };
     match outcome {
         Ok(code) => code,

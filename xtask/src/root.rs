@@ -51,25 +51,39 @@ const PASSED_ON: [&str; 10] = [
     "TERM",
 ];
 
-/// A root that is kept between runs. Several runs may use it at a time: they write only into what
-/// they mount.
+/// A folder that is kept between runs, such as a root. Several runs may use it at a time: they write
+/// only into what they mount.
 pub struct Kept {
     path: PathBuf,
     _lock: Flock<fs::File>,
 }
 
 impl Kept {
-    /// The root called `name`, made now unless the one there follows `plan` (and `renew` is not set).
-    pub fn get(name: &str, plan: &Plan, renew: bool) -> Result<Self, String> {
+    /// The root called `name` that follows `plan`.
+    pub fn root(name: &str, plan: &Plan, renew: bool) -> Result<Self, String> {
         must_be_root()?;
+        Self::folder(name, &format!("{plan:#?}\n"), renew, |path| {
+            make(plan, path)?;
+            copy_settings(path)
+        })
+    }
+
+    /// The folder called `name`. `make` makes it now, unless the one there was made for the same `recipe`
+    /// (and `renew` is not set).
+    pub fn folder(
+        name: &str,
+        recipe: &str,
+        renew: bool,
+        make: impl FnOnce(&Path) -> Result<(), String>,
+    ) -> Result<Self, String> {
         let cache = clips::cache()?;
         fs::create_dir_all(&cache).map_err(named(&cache))?;
         let path = cache.join(name);
         let lock_file = cache.join(format!("{name}.lock"));
-        // The plan as text lies beside a root that is whole.
-        let stamp = cache.join(format!("{name}.plan"));
-        let wanted = format!("{plan:#?}\n");
-        let good = || path.is_dir() && fs::read_to_string(&stamp).is_ok_and(|plan| plan == wanted);
+        // The recipe lies beside a folder that is whole.
+        let stamp = cache.join(format!("{name}.recipe"));
+        let good =
+            || path.is_dir() && fs::read_to_string(&stamp).is_ok_and(|there| there == recipe);
         if !renew {
             let lock = wait_for(&lock_file, FlockArg::LockSharedNonblock)?;
             if good() {
@@ -80,16 +94,15 @@ impl Kept {
         // Another run may have made it while we waited.
         if renew || !good() {
             let _ = fs::remove_file(&stamp);
-            make(plan, &path)?;
-            copy_settings(&path)?;
-            fs::write(&stamp, wanted).map_err(named(&stamp))?;
+            make(&path)?;
+            fs::write(&stamp, recipe).map_err(named(&stamp))?;
         }
         lock.relock(FlockArg::LockShared)
             .map_err(|e| format!("cannot lock {}: {e}", lock_file.display()))?;
         Ok(Self { path, _lock: lock })
     }
 
-    /// Its folder.
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -105,7 +118,7 @@ pub fn must_be_root() -> Result<(), String> {
 }
 
 /// Locks `path`, with a word if that takes waiting. `how` is one of the kinds that do not block.
-fn wait_for(path: &Path, how: FlockArg) -> Result<Flock<fs::File>, String> {
+pub fn wait_for(path: &Path, how: FlockArg) -> Result<Flock<fs::File>, String> {
     let file = fs::File::create(path).map_err(named(path))?;
     let blocking = match how {
         FlockArg::LockSharedNonblock => FlockArg::LockShared,
