@@ -4,38 +4,42 @@
 //! is built against that system and reaches it through a shared folder, so the image is made once.
 
 use std::ffi::OsString;
-use std::fs;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
-use daedalus_tests::catalogue;
-use nix::fcntl::FlockArg;
 
+use crate::bed::command;
 use crate::project;
-use crate::root::{self, Mounts, named};
+use crate::root::Mounts;
 
 mod guest;
 mod image;
 mod parts;
 mod workshop;
 
-use guest::{Job, Machine};
+use guest::{Machine, Task};
 use image::Image;
 use parts::Rooms;
 
 /// What `--help` says at its end.
 const HELP: &str = "\
-In the guest, the command runs as root, in /daedalus/results. There are:
+The command is a line for the guest's shell (words are joined by spaces, as ssh does). It runs as root in
+/daedalus/results; there is also a user called `user`. In the guest there are:
   /daedalus/va/daedalus_drv_video.so  the driver; LIBVA_DRIVER_NAME and LIBVA_DRIVERS_PATH are set
-  /daedalus/modules/daedalus.ko       the module; modprobe what it needs, then insmod
-  /daedalus/bin/daedalusd             the daemon, on the PATH
+  /daedalus/modules/daedalus.ko       the module; `load-daedalus [PARAMETERS]` loads it
+  /daedalus/bin                       daedalusd and the like, on the PATH
+  /daedalus/project                   the project's folder, read-only
   /daedalus/vectors                   the test vectors, read-only, where the project has them
-  /daedalus/results                   target/vm/share/results here
-and a user called `user`. `modprobe vgem` or `modprobe virtio-gpu` make DRM nodes.
+  /daedalus/results                   target/vm/job-0/results here (job-1 ... where guests run beside each other)
+`modprobe vgem` and `modprobe virtio-gpu` make DRM nodes.
 
-Standard output is the command's; the kernel's warnings go to standard error, and all it says to
-target/vm/share/dmesg. The exit status is the command's, or 1 if the kernel had something to complain of.";
+Standard output is the command's; the kernel's warnings go to standard error. The status is the command's,
+unless it succeeded and the kernel complained: that is a failure. 124: the time limit passed; 125: the
+guest died. All of it stays in target/vm/job-0: stdout, dmesg, console.
+
+  ./x vm 'load-daedalus && (daedalusd &) && sleep 3 && v4l2-compliance -d /dev/video0'
+  ./x vm 'modprobe vgem && vainfo --display drm --device /dev/dri/renderD128'";
 
 /// What to do in the guest.
 #[derive(Args)]
@@ -50,14 +54,14 @@ pub struct Options {
     /// Make the image, and the roots to build in, anew
     #[arg(long)]
     renew: bool,
-    /// Seconds from power-on to power-off (default: 600, none for a shell)
+    /// Seconds from power-on to power-off [default: 600, none for a shell]
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
     /// Let this machine's own processor run the guest, where it can
     #[arg(long)]
     kvm: bool,
     /// A line for the guest's shell, or `shell` for an interactive one
-    #[arg(trailing_var_arg = true, required_unless_present = "build")]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required_unless_present = "build")]
     command: Vec<OsString>,
 }
 
@@ -70,45 +74,29 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let line = words.join(" ");
     let shell = line == "shell";
 
-    let folder = project::target().join("vm");
-    let share = folder.join("share");
-    fs::create_dir_all(&share).map_err(named(&share))?;
-    let _lock = root::wait_for(&folder.join("lock"), FlockArg::LockExclusiveNonblock)?;
     let workshop = workshop::get(options.renew)?;
     let mounts = Mounts::new()?;
     mounts.kernel(workshop.path())?;
     let image = Image::get(&workshop, &mounts, options.renew)?;
+    let parts = project::target().join("vm/parts");
     if !options.no_build {
-        Rooms::get(&workshop, &image, options.renew)?.build(&mounts, &image, &share)?;
+        let rooms = Rooms::get(&workshop, &image, options.renew)?;
+        rooms.build(&mounts, &image, &parts)?;
     }
     if options.build {
+        println!("{}", parts.display());
         return Ok(ExitCode::SUCCESS);
     }
 
-    let job = if shell { Job::Shell } else { Job::Command(&line) };
+    let task = if shell { Task::Shell } else { Task::Run(&line) };
     let limit = match options.time_limit {
         Some(seconds) => Duration::from_secs(seconds),
         None if shell => Duration::MAX,
         None => Duration::from_secs(600),
     };
-    let vectors = catalogue::folder();
-    let machine = Machine {
-        workshop: &workshop,
-        mounts: &mounts,
-        folder: &folder,
-        vectors: vectors.as_deref(),
-        kvm: options.kvm,
-    };
-    eprintln!("x: starting the guest");
-    let started = Instant::now();
-    let outcome = machine.run(&job, limit)?;
-    eprintln!(
-        "x: the guest is down after {:.0} s, its job ended with {}",
-        started.elapsed().as_secs_f32(),
-        outcome.status
-    );
-    Ok(match u8::try_from(outcome.status) {
-        Ok(status) => ExitCode::from(status),
-        Err(_) => ExitCode::FAILURE,
-    })
+    let machine =
+        Machine { workshop: &workshop, mounts: &mounts, parts: &parts, kvm: options.kvm };
+    let outcome = machine.run(&task, limit)?;
+    command::report(&outcome, false);
+    Ok(ExitCode::from(outcome.code()))
 }

@@ -1,4 +1,8 @@
 //! One guest, from power-on to power-off.
+//!
+//! Its files are the share: `init` (the first process) and `job` go in; `status`, `dmesg` and `tainted` come
+//! out, beside what the job itself leaves in `results`. No status means that the guest has ended before
+//! the job.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -7,31 +11,21 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bed::vm::image;
+use daedalus_tests::catalogue;
+
+use super::image;
+use crate::bed::signals::Watch;
+use crate::bed::{Ending, Folder, Outcome, splat};
+use crate::project;
 use crate::root::{self, Kept, Mounts, named};
 
-/// What the guest is to do.
-pub enum Job<'a> {
-    /// Run this line of shell.
-    Command(&'a str),
+/// What a guest is to do.
+pub enum Task<'a> {
+    /// Run these lines of shell.
+    Run(&'a str),
     /// Be at the person's disposal.
     Shell,
 }
-
-/// What became of it.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The job's exit status.
-    pub status: i32,
-    /// What the kernel has said.
-    pub dmesg: String,
-    /// The kernel's taint flags: 4096 is for a module from outside, 8192 for an unsigned one.
-    pub tainted: u64,
-}
-
-/// Where the workshop sees the folder of the guest's files, and the vectors.
-const FILES: &str = "vm";
-const VECTORS: &str = "vectors";
 
 /// A machine to start.
 pub struct Machine<'a> {
@@ -39,35 +33,50 @@ pub struct Machine<'a> {
     pub workshop: &'a Kept,
     /// The mounts in the workshop.
     pub mounts: &'a Mounts,
-    /// For the files of a run. The guest sees `share` in there as /daedalus.
-    pub folder: &'a Path,
-    /// The test vectors, if they are here.
-    pub vectors: Option<&'a Path>,
+    /// Folders of ours that the guest sees in /daedalus under the same names.
+    pub parts: &'a Path,
     /// Whether this machine's own processor runs it: ten times as fast, but few virtual machines can.
     pub kvm: bool,
 }
 
+/// Where the workshop sees the folder of the guest's files, and the vectors.
+const FILES: &str = "vm";
+const VECTORS: &str = "vectors";
+
 impl Machine<'_> {
     /// From power-on to power-off. The guest is stopped after `limit`.
-    pub fn run(&self, job: &Job, limit: Duration) -> Result<Outcome, String> {
-        let share = self.folder.join("share");
-        prepare(&share, self.vectors.is_some(), job)?;
-        let console = self.folder.join("console.log");
-        fs::write(&console, "").map_err(named(&console))?;
-        self.mounts.folder(self.folder, self.workshop.path(), FILES)?;
-        if let Some(vectors) = self.vectors {
-            self.mounts.read_only(vectors, self.workshop.path(), VECTORS)?;
-        }
+    pub fn run(&self, task: &Task, limit: Duration) -> Result<Outcome, String> {
+        let folder = Folder::take("vm")?;
+        fill(&folder, task)?;
+        self.mount(&folder.path)?;
         let mut command = root::command(self.workshop.path(), "/", &self.qemu());
-        if matches!(job, Job::Shell) {
+        if matches!(task, Task::Shell) {
             command.stdin(Stdio::inherit());
         }
+        let console = folder.write("console", "")?;
+        let watch = Watch::new();
         let mut guest = Guest {
             qemu: command.spawn().map_err(|e| format!("cannot run chroot: {e}"))?,
-            console: Console { file: File::open(&console).map_err(named(&console))? },
+            console: File::open(&console).map_err(named(&console))?,
         };
-        guest.wait(limit)?;
-        outcome(&share)
+        let killed = guest.wait(&watch, limit)?;
+        drop(guest);
+        Ok(collect(killed, folder))
+    }
+
+    /// Puts together what the guest sees: its own files, what was built, the project.
+    fn mount(&self, folder: &Path) -> Result<(), String> {
+        self.mounts.folder(folder, self.workshop.path(), FILES)?;
+        let share = self.workshop.path().join(FILES);
+        for part in fs::read_dir(self.parts).map_err(named(self.parts))?.flatten() {
+            let name = part.file_name().to_string_lossy().into_owned();
+            self.mounts.read_only(&part.path(), &share, &name)?;
+        }
+        self.mounts.read_only(project::root(), &share, "project")?;
+        match catalogue::folder() {
+            Some(vectors) => self.mounts.read_only(&vectors, self.workshop.path(), VECTORS),
+            None => Ok(()),
+        }
     }
 
     /// The command line.
@@ -83,14 +92,14 @@ impl Machine<'_> {
              -m 4G -smp {processors} {accelerator} \
              -kernel /{image}/vmlinux -initrd /{image}/initramfs \
              -drive if=virtio,format=raw,readonly=on,file=/{image}/root.squashfs \
-             -serial file:/{FILES}/console.log \
-             -device virtio-serial-pci -chardev stdio,id=job,signal=off \
+             -serial file:/{FILES}/console \
+             -device virtio-serial-pci -chardev stdio,id=job,signal=off,logfile=/{FILES}/stdout \
              -device virtconsole,chardev=job -device virtio-gpu-pci \
-             -virtfs local,path=/{FILES}/share,mount_tag=share,security_model=none,multidevs=remap",
+             -virtfs local,path=/{FILES},mount_tag=share,security_model=none,multidevs=remap",
             image = image::PLACE,
         );
         let mut words: Vec<String> = fixed.split_whitespace().map(str::to_owned).collect();
-        if self.vectors.is_some() {
+        if catalogue::folder().is_some() {
             words.push("-virtfs".into());
             words.push(format!(
                 "local,path=/{VECTORS},mount_tag=vectors,security_model=none,multidevs=remap,\
@@ -107,35 +116,25 @@ impl Machine<'_> {
 const KERNEL_COMMAND_LINE: &str = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr \
                                    no_timer_check tsc=reliable";
 
-/// Puts what the guest's first process reads into the share, and takes away what the last one left.
-fn prepare(share: &Path, vectors: bool, job: &Job) -> Result<(), String> {
-    for left in ["status", "status.part", "dmesg", "tainted", "has-vectors", "shell"] {
-        let left = share.join(left);
-        if left.exists() {
-            fs::remove_file(&left).map_err(named(&left))?;
-        }
+/// Writes what the guest's first process reads.
+fn fill(folder: &Folder, task: &Task) -> Result<(), String> {
+    for inner in ["results", "vectors"] {
+        let inner = folder.path.join(inner);
+        fs::create_dir(&inner).map_err(named(&inner))?;
     }
-    for folder in ["results", "vectors"] {
-        let folder = share.join(folder);
-        fs::create_dir_all(&folder).map_err(named(&folder))?;
-    }
-    let write = |name: &str, content: &str| -> Result<(), String> {
-        let file = share.join(name);
-        fs::write(&file, content).map_err(named(&file))
-    };
-    write("init", include_str!("init.sh"))?;
-    let init = share.join("init");
+    let init = folder.write("init", include_str!("init.sh"))?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).map_err(named(&init))?;
-    if vectors {
-        write("has-vectors", "")?;
+    if catalogue::folder().is_some() {
+        folder.write("has-vectors", "")?;
     }
-    match job {
-        Job::Command(line) => write("job", &format!("{line}\n")),
-        Job::Shell => {
-            write("shell", &terminal_size())?;
-            write("job", "exec bash -i\n")
+    match task {
+        Task::Run(lines) => folder.write("job", &format!("{lines}\n"))?,
+        Task::Shell => {
+            folder.write("shell", &terminal_size())?;
+            folder.write("job", "exec bash -i\n")?
         }
-    }
+    };
+    Ok(())
 }
 
 /// Words for stty, from the terminal we are on.
@@ -153,24 +152,36 @@ fn terminal_size() -> String {
 /// A running qemu, which does not outlive this.
 struct Guest {
     qemu: Child,
-    console: Console,
+    console: File,
 }
 
 impl Guest {
-    /// Waits for the power to go, showing what the kernel says meanwhile.
-    fn wait(&mut self, limit: Duration) -> Result<(), String> {
+    /// Waits for the power to go, showing what the kernel says meanwhile. Says how it ended if that was
+    /// our doing.
+    fn wait(&mut self, watch: &Watch, limit: Duration) -> Result<Option<Ending>, String> {
         let started = Instant::now();
         loop {
             let ended = self.qemu.try_wait().map_err(|e| format!("qemu: {e}"))?;
-            self.console.show();
+            self.show_console();
+            // Ctrl-C ends qemu as well.
+            if watch.asked() {
+                return Ok(Some(Ending::Interrupted));
+            }
             match ended {
-                Some(status) if status.success() => return Ok(()),
+                Some(status) if status.success() => return Ok(None),
                 Some(status) => return Err(format!("qemu ended with {status}")),
-                None if started.elapsed() > limit => {
-                    return Err(format!("the guest did not end within {} s", limit.as_secs()));
-                }
+                None if started.elapsed() > limit => return Ok(Some(Ending::TimedOut)),
                 None => std::thread::sleep(Duration::from_millis(50)),
             }
+        }
+    }
+
+    /// Copies what is new on the console to our standard error.
+    fn show_console(&mut self) {
+        let mut new = Vec::new();
+        // It stays in the file, should we not be able to show it.
+        if self.console.read_to_end(&mut new).is_ok() && !new.is_empty() {
+            let _ = std::io::stderr().write_all(&new);
         }
     }
 }
@@ -183,28 +194,21 @@ impl Drop for Guest {
     }
 }
 
-/// The file that the kernel's messages go to.
-struct Console {
-    file: File,
-}
-
-impl Console {
-    /// Copies what is new to our standard error.
-    fn show(&mut self) {
-        let mut new = Vec::new();
-        // It stays in the file, should we not be able to show it.
-        if self.file.read_to_end(&mut new).is_ok() && !new.is_empty() {
-            let _ = std::io::stderr().write_all(&new);
-        }
+fn collect(killed: Option<Ending>, folder: Folder) -> Outcome {
+    let number = |name: &str| folder.read(name).trim().parse::<f64>().ok();
+    let status = folder.read("status").trim().parse::<u8>().ok();
+    // The console has the worst of it, if the guest did not come to save its log.
+    let log = if status.is_some() { folder.read("dmesg") } else { folder.read("console") };
+    Outcome {
+        ending: killed.unwrap_or(status.map_or(Ending::KernelDied, Ending::Status)),
+        failure: None,
+        stdout: folder.read("stdout"),
+        // The job has one console for both.
+        stderr: String::new(),
+        splats: splat::find(&log),
+        log,
+        tainted: folder.read("tainted").trim().parse().unwrap_or(0),
+        seconds: number("job-started").zip(number("job-ended")),
+        folder: folder.path.clone(),
     }
-}
-
-fn outcome(share: &Path) -> Result<Outcome, String> {
-    let read = |name: &str| fs::read_to_string(share.join(name)).ok();
-    let Some(status) = read("status").and_then(|text| text.trim().parse().ok()) else {
-        return Err("the guest went down before the job ended".into());
-    };
-    let dmesg = read("dmesg").ok_or("the guest has left no dmesg")?;
-    let tainted = read("tainted").and_then(|text| text.trim().parse().ok());
-    Ok(Outcome { status, dmesg, tainted: tainted.ok_or("the guest has left no taint flags")? })
 }

@@ -16,6 +16,8 @@ ln -sfn /proc/self/fd /dev/fd
 ln -sfn fd/0 /dev/stdin
 ln -sfn fd/1 /dev/stdout
 ln -sfn fd/2 /dev/stderr
+# Gives the devices of modules that the job loads their owners and links.
+/usr/lib/systemd/systemd-udevd --daemon 2>/dev/null
 mkdir -p -m 700 /run/user/0
 # Warnings are of interest from here on.
 dmesg -n 5
@@ -34,8 +36,10 @@ else
     stty -F /dev/hvc0 raw -echo
 fi
 cd /daedalus/results || exit
+cut -d' ' -f1 /proc/uptime >/daedalus/job-started
 setsid --ctty --wait bash /daedalus/job <>/dev/hvc0 >&0 2>&0
 status=$?
+cut -d' ' -f1 /proc/uptime >/daedalus/job-ended
 stty -F /dev/hvc0 raw 2>/dev/null
 
 dmesg >/daedalus/dmesg

@@ -1,6 +1,7 @@
 //! What the guest runs of ours, built against its own libraries and its own kernel.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use daedalus_tests::driver;
@@ -29,18 +30,21 @@ impl<'a> Rooms<'a> {
         Ok(Self { workshop, module })
     }
 
-    /// Builds everything there is and puts it into the folders `va`, `bin` and `modules` of `share`.
-    pub fn build(&self, mounts: &Mounts, image: &Image, share: &Path) -> Result<(), String> {
+    /// Builds everything there is and puts it into the folders `va`, `bin` and `modules` of `to`.
+    pub fn build(&self, mounts: &Mounts, image: &Image, to: &Path) -> Result<(), String> {
         if let Some(room) = &self.module {
             eprintln!("x: building the module for {}", image.release);
             let module = kmod::module(mounts, room, &image.release)?;
-            place(&module, &share.join("modules/daedalus.ko"))?;
+            place(&module, &to.join("modules/daedalus.ko"))?;
         }
         eprintln!("x: building for Debian 13");
         let built = self.cargo(mounts)?;
         let library = format!("lib{}", driver::FILE);
-        place(&built.join(library), &share.join("va").join(driver::FILE))?;
-        place(&built.join("daedalusd"), &share.join("bin/daedalusd"))
+        place(&built.join(library), &to.join("va").join(driver::FILE))?;
+        place(&built.join("daedalusd"), &to.join("bin/daedalusd"))?;
+        let loader = to.join("bin/load-daedalus");
+        fs::write(&loader, include_str!("load.sh")).map_err(named(&loader))?;
+        fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).map_err(named(&loader))
     }
 
     fn cargo(&self, mounts: &Mounts) -> Result<PathBuf, String> {
