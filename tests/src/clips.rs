@@ -270,7 +270,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), String> {
 }
 
 /// A name for what the parts say.
-fn digest(parts: &[&str]) -> String {
+pub fn digest(parts: &[&str]) -> String {
     let mut md5 = Md5::new();
     for part in parts {
         md5.update(part.len().to_le_bytes());

@@ -63,6 +63,9 @@ enum Command {
     },
     /// Check the format and run clippy on all targets
     Lint,
+    /// Run a command in user-mode Linux: a kernel of our own, with the kernel module
+    #[command(arg_required_else_help = true)]
+    Uml(bed::command::Options),
     /// Run demo and test in a new, minimal Debian root below ~/.cache/daedalus (needs root)
     Fresh {
         /// Debian 12 or 13
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),
+        Command::Uml(options) => bed::command::run(&options),
         Command::Fresh { release, what, arguments } => fresh::run(release, what, &arguments),
         Command::Kmod { filters, renew } => kmod::run(&filters, renew),
         Command::Vm(options) => bed::vm::run(&options),

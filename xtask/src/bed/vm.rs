@@ -94,8 +94,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         None if shell => Duration::MAX,
         None => Duration::from_secs(600),
     };
-    let machine =
-        Machine { workshop: &workshop, mounts: &mounts, parts: &parts, kvm: options.kvm };
+    let machine = Machine { workshop: &workshop, mounts: &mounts, parts: &parts, kvm: options.kvm };
     let outcome = machine.run(&task, limit)?;
     command::report(&outcome, false);
     Ok(ExitCode::from(outcome.code()))
