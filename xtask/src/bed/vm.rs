@@ -57,9 +57,6 @@ pub struct Options {
     /// Seconds from power-on to power-off [default: 600, none for a shell]
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
-    /// Let this machine's own processor run the guest, where it can
-    #[arg(long)]
-    kvm: bool,
     /// A line for the guest's shell, or `shell` for an interactive one
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required_unless_present = "build")]
     command: Vec<OsString>,
@@ -94,7 +91,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         None if shell => Duration::MAX,
         None => Duration::from_secs(600),
     };
-    let machine = Machine { workshop: &workshop, mounts: &mounts, parts: &parts, kvm: options.kvm };
+    let machine = Machine { workshop: &workshop, mounts: &mounts, parts: &parts };
     let outcome = machine.run(&task, limit)?;
     command::report(&outcome, false);
     Ok(ExitCode::from(outcome.code()))

@@ -35,8 +35,6 @@ pub struct Machine<'a> {
     pub mounts: &'a Mounts,
     /// Folders of ours that the guest sees in /daedalus under the same names.
     pub parts: &'a Path,
-    /// Whether this machine's own processor runs it: ten times as fast, but few virtual machines can.
-    pub kvm: bool,
 }
 
 /// Where the workshop sees the folder of the guest's files, and the vectors.
@@ -82,14 +80,10 @@ impl Machine<'_> {
     /// The command line.
     fn qemu(&self) -> Vec<String> {
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get()).min(4);
-        let accelerator = match self.kvm {
-            true => "-accel kvm -cpu host",
-            false => "-accel tcg,thread=multi -cpu max,la57=off",
-        };
         // The kernel speaks on a serial line, the job on a console of its own.
         let fixed = format!(
             "qemu-system-x86_64 -machine q35 -nodefaults -no-user-config -no-reboot -display none \
-             -m 4G -smp {processors} {accelerator} \
+             -accel tcg,thread=multi -cpu max,la57=off -m 4G -smp {processors} \
              -kernel /{image}/vmlinux -initrd /{image}/initramfs \
              -drive if=virtio,format=raw,readonly=on,file=/{image}/root.squashfs \
              -serial file:/{FILES}/console \
