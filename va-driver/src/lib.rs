@@ -3,7 +3,7 @@
 //! How the pieces meet: libva calls `entry/`, which checks arguments and works on the safe objects of
 //! `object/`. At vaEndPicture a translator in `codec/` turns the picture's buffers into
 //! [`daedalus_uapi::DecodeRequest`]s; `device/` carries them to whatever decodes: the engine in this
-//! process (`embedded`) or, later, a V4L2 stateless device. `memory/` is where surfaces keep their
+//! process (`embedded`) or a V4L2 stateless decoder of the kernel's. `memory/` is where surfaces keep their
 //! pixels, `convert/` copies them between images and surfaces, and `present/` shows them on X11.
 
 pub mod codec;

@@ -35,7 +35,9 @@ fn profiles(driver: &Driver) -> impl Iterator<Item = (va::VAProfile, u32)> {
                 && format_of(bit).is_some_and(|format| driver.device().decodes(codec, format))
         };
         let formats = [YUV420, YUV420_10].into_iter().filter(|bit| has(*bit)).sum();
-        (formats != 0).then_some((profile, formats))
+        // A client that finds High 10 comes with ten bits.
+        let useful = formats != 0 && (profile != PROFILE_H264_HIGH10 || formats & YUV420_10 != 0);
+        useful.then_some((profile, formats))
     })
 }
 

@@ -79,6 +79,11 @@ impl FrameMemory {
             }
         }
         state.current = None;
+        // A queue counts as busy, and its format as fixed, until it is told that it has no buffers.
+        state
+            .video
+            .request_buffers(abi::CAPTURE, abi::MEMORY_MMAP, 0)
+            .map_err(|error| Error::Allocation(format!("freeing buffers: {error}")))?;
         // Any codec will do whose pictures can have this format.
         let codec = self.codecs.codec(wanted.format).ok_or_else(|| {
             Error::OperationFailed(format!("the device does not decode to {:?}", wanted.format))
