@@ -75,7 +75,7 @@ pub fn print_environment() -> Result<ExitCode, String> {
 }
 
 /// One word for a POSIX shell.
-fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

@@ -1,24 +1,21 @@
 //! `./x fresh`: the same commands in a new, minimal Debian, as somebody meets them who has just cloned
 //! the project.
 //!
-//! The root is a folder below the cache. Everything mounted into it is mounted in a mount namespace of
-//! this process, so that nothing stays behind however we end.
+//! The root is a folder below the cache.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use clap::ValueEnum;
-use daedalus_tests::{catalogue, clips, process};
+use daedalus_tests::{catalogue, clips};
 use nix::fcntl::{Flock, FlockArg};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 
-use crate::{mirror, project};
+use crate::project;
+use crate::root::{self, Mounts, Plan, named};
 
 /// A Debian release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -53,29 +50,13 @@ impl fmt::Display for Release {
 const PROJECT: &str = "src/daedalus";
 const VECTORS: &str = "src/shared/vectors";
 
-/// Variables of the host that say how registries are reached, by prefix.
-const PASSED_ON: [&str; 10] = [
-    "CARGO_HTTP_",
-    "CARGO_NET_",
-    "CARGO_REGISTRIES_",
-    "CARGO_REGISTRY_",
-    "CARGO_SOURCE_",
-    "DAEDALUS_",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "TERM",
-];
-
 /// See the module.
 pub fn run(
     release: Release,
     what: Option<What>,
     arguments: &[OsString],
 ) -> Result<ExitCode, String> {
-    if !nix::unistd::geteuid().is_root() {
-        return Err(format!("making a root needs root: sudo ./x fresh {release}"));
-    }
+    root::must_be_root()?;
     let cache = clips::cache()?;
     let root = cache.join(format!("fresh-{release}"));
     fs::create_dir_all(&cache).map_err(named(&cache))?;
@@ -83,10 +64,10 @@ pub fn run(
 
     let keep = what == Some(What::Shell) && root.join(PROJECT).is_dir();
     if !keep {
-        make_root(release, &root)?;
-        copy_project(&root)?;
+        root::make(&Plan::plain(&release.to_string(), &[]), &root)?;
+        project::copy("", &root.join(PROJECT))?;
     }
-    copy_settings(&root)?;
+    root::copy_settings(&root)?;
     mount_all(&root)?;
     match what {
         Some(What::Shell) => enter(&root, &[OsStr::new("bash").to_owned()]),
@@ -108,113 +89,14 @@ fn lock(path: &Path) -> Result<Flock<fs::File>, String> {
     })
 }
 
-fn make_root(release: Release, root: &Path) -> Result<(), String> {
-    if root.exists() {
-        eprintln!("x: removing the last root");
-        fs::remove_dir_all(root).map_err(named(root))?;
-    }
-    eprintln!("x: making a minimal {release} in {}", root.display());
-    let sources = mirror::sources(&release.to_string())?;
-    let mut command = process::command("mmdebstrap");
-    command.args(["--mode=root", "--variant=minbase", "--include=ca-certificates"]);
-    command.arg(release.to_string()).arg(root);
-    if !sources.is_empty() {
-        command.arg("-").stdin(Stdio::piped());
-    }
-    // Its report goes where ours goes: standard output belongs to what runs inside.
-    let mut child =
-        command.stdout(Stdio::null()).spawn().map_err(|e| format!("cannot run mmdebstrap: {e}"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin
-            .write_all((sources.join("\n") + "\n").as_bytes())
-            .map_err(|e| format!("mmdebstrap does not read its sources: {e}"))?;
-    }
-    let status = child.wait().map_err(|e| format!("mmdebstrap: {e}"))?;
-    if status.success() { Ok(()) } else { Err(format!("mmdebstrap failed ({status})")) }
-}
-
-/// Copies what git knows and what it would add: no build results.
-fn copy_project(root: &Path) -> Result<(), String> {
-    let to = root.join(PROJECT);
-    let mut list = process::command("git");
-    list.args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
-    let files =
-        list.current_dir(project::root()).output().map_err(|e| format!("cannot run git: {e}"))?;
-    if !files.status.success() {
-        return Err(format!("git ls-files: {}", String::from_utf8_lossy(&files.stderr)));
-    }
-    for name in files.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        use std::os::unix::ffi::OsStrExt;
-        let name = Path::new(OsStr::from_bytes(name));
-        let from = project::root().join(name);
-        // In the index, but deleted in the tree.
-        if !from.exists() {
-            continue;
-        }
-        let file = to.join(name);
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder).map_err(named(folder))?;
-        }
-        fs::copy(&from, &file).map_err(named(&from))?;
-    }
-    Ok(())
-}
-
-/// How this machine reaches name servers, registries and apt's servers, and whose certificates it
-/// trusts there.
-fn copy_settings(root: &Path) -> Result<(), String> {
-    let copy = |from: &Path, to: &Path| -> Result<(), String> {
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).map_err(named(folder))?;
-        }
-        fs::copy(from, to).map(|_| ()).map_err(named(from))
-    };
-    for file in ["etc/resolv.conf", "etc/hosts"] {
-        let from = Path::new("/").join(file);
-        if from.exists() {
-            copy(&from, &root.join(file))?;
-        }
-    }
-    let certificates = Path::new("usr/local/share/ca-certificates");
-    if let Ok(folder) = fs::read_dir(Path::new("/").join(certificates)) {
-        for entry in folder.flatten().filter(|entry| entry.path().is_file()) {
-            copy(&entry.path(), &root.join(certificates).join(entry.file_name()))?;
-        }
-    }
-    let cargo = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
-    let config = cargo.map(|folder| folder.join("config.toml")).filter(|file| file.is_file());
-    if let Some(config) = config {
-        copy(&config, &root.join("root/.cargo/config.toml"))?;
-    }
-    let status = chroot(root, &[OsStr::new("update-ca-certificates").to_owned()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .map_err(|e| format!("cannot run chroot: {e}"))?;
-    if status.success() { Ok(()) } else { Err(format!("update-ca-certificates failed ({status})")) }
-}
-
-/// Mounts the kernel's file systems and the test vectors, for this process and its children only.
+/// Mounts the kernel's file systems and the test vectors.
 fn mount_all(root: &Path) -> Result<(), String> {
-    let failed = |what: &str, e: nix::Error| format!("cannot mount {what}: {e}");
-    unshare(CloneFlags::CLONE_NEWNS).map_err(|e| format!("no mount namespace of our own: {e}"))?;
-    const NONE: Option<&str> = None;
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(NONE, "/", NONE, private, NONE).map_err(|e| failed("/ as private", e))?;
-    mount(Some("proc"), &root.join("proc"), Some("proc"), MsFlags::empty(), NONE)
-        .map_err(|e| failed("/proc", e))?;
-    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
-    mount(Some("/dev"), &root.join("dev"), NONE, bind, NONE).map_err(|e| failed("/dev", e))?;
-    if let Some(vectors) = catalogue::folder() {
-        let to = root.join(VECTORS);
-        fs::create_dir_all(&to).map_err(named(&to))?;
-        mount(Some(&vectors), &to, NONE, bind, NONE).map_err(|e| failed("the vectors", e))?;
-        let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-        mount(NONE, &to, NONE, read_only, NONE).map_err(|e| failed("the vectors read-only", e))?;
+    let mounts = Mounts::new()?;
+    mounts.kernel(root)?;
+    match catalogue::folder() {
+        Some(vectors) => mounts.read_only(&vectors, root, VECTORS),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn run_x(root: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode, String> {
@@ -229,33 +111,9 @@ fn run_x(root: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode,
 }
 
 fn enter(root: &Path, words: &[OsString]) -> Result<ExitCode, String> {
-    let mut command = chroot(root, words);
+    let mut command = root::command(root, &format!("/{PROJECT}"), words);
     // A shell reads what is typed.
     command.stdin(Stdio::inherit());
     let status = command.status().map_err(|e| format!("cannot run chroot: {e}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// A command in the project's folder of the root, with a clean environment.
-fn chroot(root: &Path, words: &[OsString]) -> Command {
-    let mut command = process::command("chroot");
-    command
-        .arg(root)
-        .args(["sh", "-c", &format!("cd /{PROJECT} && exec \"$@\""), "sh"])
-        .args(words);
-    command.env_clear();
-    for (name, value) in std::env::vars_os() {
-        let upper = name.to_string_lossy().to_uppercase();
-        if PASSED_ON.iter().any(|prefix| upper.starts_with(prefix)) {
-            command.env(name, value);
-        }
-    }
-    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    command.env("HOME", "/root").env("LANG", "C.UTF-8");
-    command
-}
-
-/// An I/O error with the path it is about.
-fn named(path: &Path) -> impl Fn(std::io::Error) -> String + '_ {
-    move |e| format!("{}: {e}", path.display())
 }

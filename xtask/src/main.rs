@@ -12,10 +12,12 @@ mod cargo;
 mod conformance;
 mod demo;
 mod fresh;
+mod kmod;
 mod lint;
 mod mirror;
 mod project;
 mod random;
+mod root;
 mod sheet;
 mod summary;
 mod table;
@@ -74,6 +76,17 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Build the kernel module against Debian's kernels, with the checks that the kernel's own authors
+    /// use (needs root)
+    Kmod {
+        /// Parts of names of checks, such as `build`, `6.12` or `checkpatch`
+        filters: Vec<String>,
+        /// Make the roots with the headers anew, to get newer kernels
+        #[arg(long)]
+        renew: bool,
+    },
+    /// Run a command in a Debian 13 of its own, with its stock kernel, in an emulated machine (needs root)
+    Vm(bed::vm::Options),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +100,8 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::Uml(options) => bed::command::run(&options),
         Command::Fresh { release, what, arguments } => fresh::run(release, what, &arguments),
+        Command::Kmod { filters, renew } => kmod::run(&filters, renew),
+        Command::Vm(options) => bed::vm::run(&options),
     };
     match outcome {
         Ok(code) => code,

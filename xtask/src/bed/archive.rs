@@ -13,6 +13,7 @@ use daedalus_tests::{clips, process};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::mirror;
+use crate::root::named;
 
 /// Packages wanted together.
 pub struct Wanted<'a> {
@@ -221,11 +222,6 @@ pub fn lock(path: &Path) -> Result<Flock<fs::File>, String> {
                 .map_err(|(_, e)| format!("{}: {e}", path.display()))
         }
     }
-}
-
-/// An I/O error with the path it is about.
-pub fn named(path: &Path) -> impl Fn(std::io::Error) -> String + '_ {
-    move |e| format!("{}: {e}", path.display())
 }
 
 #[cfg(test)]

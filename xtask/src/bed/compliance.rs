@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use daedalus_tests::clips;
 
-use super::archive::{Tree, Wanted, named};
+use super::archive::{Tree, Wanted};
 use super::kernel::Kernel;
 use super::module::Module;
 use super::{Job, Outcome, quoted, uml};
+use crate::root::named;
 
 /// Releases with version 1.30 or later.
 const RELEASES: [&str; 2] = ["trixie", "sid"];

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use daedalus_tests::{clips, process};
 
-use super::archive::{self, Wanted, named};
+use super::archive::{self, Wanted};
+use crate::root::named;
 
 /// What a kernel is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -11,7 +11,9 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 
 use self::splat::Splat;
+use crate::build::quote;
 use crate::project;
+use crate::root::named;
 
 pub mod archive;
 pub mod command;
@@ -22,6 +24,7 @@ pub mod selftest;
 pub mod signals;
 pub mod splat;
 pub mod uml;
+pub mod vm;
 
 /// A command for a bed.
 #[derive(Clone, Debug)]
@@ -191,12 +194,12 @@ impl Folder {
         let all = project::target().join(kind);
         for number in 0..100 {
             let path = all.join(format!("job-{number}"));
-            fs::create_dir_all(&path).map_err(archive::named(&path))?;
+            fs::create_dir_all(&path).map_err(named(&path))?;
             let lock = path.with_extension("lock");
-            let lock = fs::File::create(&lock).map_err(archive::named(&lock))?;
+            let lock = fs::File::create(&lock).map_err(named(&lock))?;
             let Ok(lock) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) else { continue };
-            fs::remove_dir_all(&path).map_err(archive::named(&path))?;
-            fs::create_dir(&path).map_err(archive::named(&path))?;
+            fs::remove_dir_all(&path).map_err(named(&path))?;
+            fs::create_dir(&path).map_err(named(&path))?;
             return Ok(Self { path, _lock: lock });
         }
         Err(format!("all folders in {} are in use", all.display()))
@@ -205,7 +208,7 @@ impl Folder {
     /// Writes one of its files.
     pub fn write(&self, name: &str, text: &str) -> Result<PathBuf, String> {
         let file = self.path.join(name);
-        fs::write(&file, text).map_err(archive::named(&file))?;
+        fs::write(&file, text).map_err(named(&file))?;
         Ok(file)
     }
 
@@ -221,7 +224,7 @@ fn read(file: &Path) -> String {
 
 /// A word for a shell. Bytes that are no UTF-8 are lost.
 pub fn quoted(word: impl AsRef<OsStr>) -> String {
-    format!("'{}'", word.as_ref().to_string_lossy().replace('\'', r"'\''"))
+    quote(&word.as_ref().to_string_lossy())
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ pub fn build(kernel: &Kernel) -> Result<PathBuf, String> {
 
 /// Builds the modules of `source` in `folder`.
 pub fn build_in(kernel: &Kernel, source: &Path, folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(super::archive::named(folder))?;
+    std::fs::create_dir_all(folder).map_err(crate::root::named(folder))?;
     eprintln!("x: building {} for the {} kernel", source.display(), kernel.flavour.name());
     let mut make = kernel::make(&kernel.build());
     let variable = |name: &str, path: &Path| {

@@ -19,11 +19,11 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
 
-use super::archive::named;
 use super::kernel::Kernel;
 use super::signals::Watch;
 use super::{Ending, Folder, Job, Outcome, quoted, splat};
 use crate::project;
+use crate::root::named;
 
 /// What begins the stacks that we ask for: what comes then is no complaint.
 pub const STACKS: &str = "sysrq: Show State";
