@@ -303,6 +303,8 @@ static int daedalus_attach(struct daedalus_device *dev, struct file *file,
 	dev->daemon = file;
 	dev->generation++;
 	spin_unlock(&dev->queue_lock);
+	/* The next absence has a grace period of its own. */
+	cancel_delayed_work(&dev->grace);
 unlock:
 	mutex_unlock(&dev->lock);
 	return ret;

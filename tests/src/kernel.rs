@@ -76,6 +76,11 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it without warning.
     pub fn kill(mut self) -> Result<(), String> {
         self.child.kill().map_err(|e| format!("killing daedalusd: {e}"))?;

@@ -7,7 +7,7 @@
 use crate::clients::Client;
 use crate::stream::{Codec, Layout};
 
-mod dice;
+pub mod dice;
 mod encode;
 pub mod encoders;
 mod options;

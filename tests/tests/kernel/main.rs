@@ -1,0 +1,85 @@
+//! The kernel's device with a daemon behind it: what clients may rely on while daemons and other clients
+//! come, go and die.
+//!
+//! These tests need the module, and root. `./x test` runs them in a machine that has both (`./x uml`);
+//! elsewhere there are none. `DAEDALUS_KERNEL_ROUNDS=full` makes them long.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use daedalus_tests::clients::{self, Setting};
+use daedalus_tests::display::Xvfb;
+use daedalus_tests::driver::{self, Environment};
+use daedalus_tests::{corpus, kernel};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+mod compliance;
+mod deaths;
+mod device;
+mod film;
+mod grace;
+mod ioctls;
+mod module;
+mod together;
+
+/// What the tests share.
+pub struct Bed {
+    /// The driver, the display, a folder for files.
+    pub setting: Setting,
+    /// How much of everything: 1, or more for a long run.
+    pub full: bool,
+}
+
+impl Bed {
+    /// A file of passing use.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.setting.scratch.join(name)
+    }
+}
+
+type Test = fn(&Bed) -> Result<(), Failed>;
+
+const TESTS: &[(&str, Test)] = &[
+    ("compliance::with_a_daemon", compliance::with_a_daemon),
+    ("compliance::without_a_daemon", compliance::without_a_daemon),
+    ("grace::requests_wait_for_a_daemon", grace::requests_wait_for_a_daemon),
+    ("grace::requests_fail_when_none_comes", grace::requests_fail_when_none_comes),
+    ("ioctls::seven_for_each_picture", ioctls::seven_for_each_picture),
+    ("together::four_clients_at_once", together::four_clients_at_once),
+    ("deaths::of_daemons", deaths::of_daemons),
+    ("deaths::of_clients", deaths::of_clients),
+    ("module::stays_while_it_is_used", module::stays_while_it_is_used),
+];
+
+fn main() -> ExitCode {
+    run(&Arguments::from_args()).unwrap_or_else(|why| {
+        eprintln!("kernel: {why}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, String> {
+    if !kernel::is_there() || !kernel::is_wanted() {
+        // No test at all rather than ignored ones: `./x test` runs them elsewhere.
+        let _ = libtest_mimic::run(arguments, vec![]);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let display = Xvfb::start().map_err(|e| e.to_string())?;
+    let environment =
+        Environment { directory: driver::directory()?, display: display.name().to_owned() };
+    let scratch = corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "kernel")?;
+    let full = std::env::var("DAEDALUS_KERNEL_ROUNDS").is_ok_and(|rounds| rounds == "full");
+    let setting = Setting { environment, scratch, limit: clients::LIMIT };
+    let bed = Arc::new(Bed { setting, full });
+    let trial = |(name, test): &(&str, Test)| {
+        let (bed, test) = (Arc::clone(&bed), *test);
+        Trial::test(*name, move || test(&bed))
+    };
+    // One at a time: they share the device and start daemons of their own.
+    let arguments = Arguments { test_threads: Some(1), ..arguments.clone() };
+    let conclusion = libtest_mimic::run(&arguments, TESTS.iter().map(trial).collect());
+    // The display goes before the process does: `conclusion.exit()` would skip its destructor.
+    drop(display);
+    Ok(if conclusion.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS })
+}
