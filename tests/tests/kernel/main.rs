@@ -14,6 +14,7 @@ use daedalus_tests::driver::{self, Environment};
 use daedalus_tests::{corpus, kernel};
 use libtest_mimic::{Arguments, Failed, Trial};
 
+mod choice;
 mod compliance;
 mod deaths;
 mod device;
@@ -47,6 +48,7 @@ const TESTS: &[(&str, Test)] = &[
     ("grace::requests_wait_for_a_daemon", grace::requests_wait_for_a_daemon),
     ("grace::requests_fail_when_none_comes", grace::requests_fail_when_none_comes),
     ("ioctls::seven_for_each_picture", ioctls::seven_for_each_picture),
+    ("choice::of_the_device", choice::of_the_device),
     ("together::four_clients_at_once", together::four_clients_at_once),
     ("deaths::of_daemons", deaths::of_daemons),
     ("deaths::of_clients", deaths::of_clients),
