@@ -12,6 +12,7 @@ mod cargo;
 mod conformance;
 mod demo;
 mod fresh;
+mod kernel_tests;
 mod kmod;
 mod lint;
 mod mirror;
@@ -41,13 +42,7 @@ enum Command {
         files: Vec<PathBuf>,
     },
     /// Run all tests, or those whose name contains one of the filters
-    Test {
-        /// Parts of test names, such as `mpv::` or `altref`
-        filters: Vec<String>,
-        /// Every stream of the catalogue that must decode, not just its core
-        #[arg(long)]
-        full: bool,
-    },
+    Test(test::Options),
     /// Decode the streams of a catalogue or a folder through clients and say what became of each
     Conformance(conformance::Options),
     /// Encode what seeds draw (encoder, options, size, pictures), decode it through VA-API and compare
@@ -92,7 +87,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo { files } => demo::run(&files),
-        Command::Test { filters, full } => test::run(&filters, full),
+        Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Random(arguments) => random::run(&arguments),
         Command::Env => build::print_environment(),

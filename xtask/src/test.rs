@@ -1,20 +1,44 @@
 //! `./x test`: everything that is checked.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
+use clap::Args;
 use daedalus_tests::driver;
 
 use crate::summary::Summary;
-use crate::{build, cargo, lint};
+use crate::{build, cargo, kernel_tests, lint};
 
-/// Lints, builds and tests; with `filters` only the tests whose names contain one of them.
-pub fn run(filters: &[String], full: bool) -> Result<ExitCode, String> {
+/// What to test.
+#[derive(Args)]
+pub struct Options {
+    /// Parts of test names, such as `mpv::` or `altref`
+    filters: Vec<String>,
+    /// Every stream of the catalogue that must decode, not just its core; every client on the kernel's
+    /// device, and long runs of what is repeated there
+    #[arg(long)]
+    full: bool,
+    /// Leave out what needs the kernel module, and so a kernel of our own
+    #[arg(long)]
+    host: bool,
+    /// Only what needs the kernel module
+    #[arg(long, conflicts_with = "host")]
+    kernel: bool,
+    /// Use the kernel that checks itself (KASAN, lockdep ...); implies --kernel
+    #[arg(long, conflicts_with = "host")]
+    debug_kernel: bool,
+}
+
+/// Lints, builds and tests; with filters only the tests whose names contain one of them.
+pub fn run(options: &Options) -> Result<ExitCode, String> {
+    let Options { filters, full, .. } = options;
+    let kernel_only = options.kernel || options.debug_kernel;
     let started = Instant::now();
     let mut sum = Summary::default();
     let mut notes = Vec::new();
-    if filters.is_empty() {
+    if filters.is_empty() && !kernel_only {
         let report = lint::check();
         sum.passed += report.passed;
         sum.failed += report.failed.len();
@@ -22,43 +46,34 @@ pub fn run(filters: &[String], full: bool) -> Result<ExitCode, String> {
         notes.extend(report.failed.into_iter().map(|why| format!("FAILED: {why}")));
         notes.extend(report.skipped.into_iter().map(|why| format!("SKIPPED: {why}")));
     }
-    eprintln!("x: building the driver");
+    eprintln!("x: building the driver and the daemon");
     let directory = build::driver(build::Profile::Dev)?;
+    let daemon = build::daemon(build::Profile::Dev)?;
     // The runners take one filter each.
-    let filters: Vec<Option<&str>> = match filters {
+    let filters: Vec<Option<&str>> = match &filters[..] {
         [] => vec![None],
         some => some.iter().map(|filter| Some(filter.as_str())).collect(),
     };
-    for filter in filters {
-        let mut command = cargo::command("test");
-        command.args(["--workspace", "--no-fail-fast"]).args(cargo::features());
-        command.args(filter.map(|filter| ["--", filter]).into_iter().flatten());
-        command.env(driver::DIRECTORY_VARIABLE, &directory);
-        if full {
-            command.env("DAEDALUS_TIER", "full");
+    if !kernel_only {
+        for filter in &filters {
+            let tests = cargo_test(*filter, *full, &directory, &mut notes)?;
+            sum.passed += tests.passed;
+            sum.failed += tests.failed;
+            sum.skipped += tests.skipped;
         }
-        eprintln!(
-            "x: cargo test{}",
-            filter.map_or(String::new(), |filter| format!(" -- {filter}"))
-        );
-        let mut tests = Summary::default();
-        let mut child =
-            command.stdout(Stdio::piped()).spawn().map_err(|e| format!("cannot run cargo: {e}"))?;
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-        for line in stdout.lines() {
-            let line = line.map_err(|e| format!("cannot read what cargo test says: {e}"))?;
-            println!("{line}");
-            tests.add(&line);
-            if line.starts_with("test ") && line.ends_with("... ignored") {
-                notes.push(format!("SKIPPED: {}", line.trim_start_matches("test ")));
-            }
-        }
-        let status = child.wait().map_err(|e| format!("cargo test: {e}"))?;
-        if !status.success() && tests.failed == 0 {
-            // It did not build, or a runner died before it could count.
-            tests.failed += 1;
-            notes.push(format!("FAILED: cargo test ended with {status}"));
-        }
+    }
+    if options.host {
+        sum.skipped += 1;
+        notes.push("SKIPPED: what needs the kernel module".into());
+    } else {
+        let options = kernel_tests::Options {
+            filters: &filters,
+            full: *full,
+            debug: options.debug_kernel,
+            driver: &directory,
+            daemon: &daemon,
+        };
+        let tests = kernel_tests::run(&options, &mut notes)?;
         sum.passed += tests.passed;
         sum.failed += tests.failed;
         sum.skipped += tests.skipped;
@@ -71,4 +86,40 @@ pub fn run(filters: &[String], full: bool) -> Result<ExitCode, String> {
     println!("{sum}");
     let good = sum.failed == 0 && sum.passed > 0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `cargo test` on everything, with one filter.
+fn cargo_test(
+    filter: Option<&str>,
+    full: bool,
+    directory: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Summary, String> {
+    let mut command = cargo::command("test");
+    command.args(["--workspace", "--no-fail-fast"]).args(cargo::features());
+    command.args(filter.map(|filter| ["--", filter]).into_iter().flatten());
+    command.env(driver::DIRECTORY_VARIABLE, directory);
+    if full {
+        command.env("DAEDALUS_TIER", "full");
+    }
+    eprintln!("x: cargo test{}", filter.map_or(String::new(), |filter| format!(" -- {filter}")));
+    let mut tests = Summary::default();
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().map_err(|e| format!("cannot run cargo: {e}"))?;
+    let stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+    for line in stdout.lines() {
+        let line = line.map_err(|e| format!("cannot read what cargo test says: {e}"))?;
+        println!("{line}");
+        tests.add(&line);
+        if line.starts_with("test ") && line.ends_with("... ignored") {
+            notes.push(format!("SKIPPED: {}", line.trim_start_matches("test ")));
+        }
+    }
+    let status = child.wait().map_err(|e| format!("cargo test: {e}"))?;
+    if !status.success() && tests.failed == 0 {
+        // It did not build, or a runner died before it could count.
+        tests.failed += 1;
+        notes.push(format!("FAILED: cargo test ended with {status}"));
+    }
+    Ok(tests)
 }

@@ -18,6 +18,7 @@ use daedalus_tests::clients::{self, Client, Setting};
 use daedalus_tests::corpus::{self, Corpus};
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
+use daedalus_tests::kernel;
 use daedalus_tests::refusals::{self, Witness};
 use daedalus_tests::stream::{Codec, Stream};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -32,6 +33,7 @@ mod pieces;
 mod small;
 mod syntax;
 mod timestamps;
+mod transports;
 mod vp9;
 
 fn main() -> ExitCode {
@@ -63,6 +65,9 @@ struct Tally {
 }
 
 fn test(arguments: &Arguments) -> Result<ExitCode, String> {
+    if kernel::is_wanted() {
+        return transports::test(arguments);
+    }
     let tier = tier()?;
     let display = Xvfb::start().map_err(|e| e.to_string())?;
     let setting = Arc::new(Setting {

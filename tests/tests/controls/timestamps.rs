@@ -21,6 +21,12 @@ impl Timestamps {
         *self.numbers.entry((session, timestamp)).or_insert(next)
     }
 
+    /// The picture that a client's reference names, whose timestamps may be zero: `None` if no picture has
+    /// it.
+    pub fn number_of(&self, session: u64, timestamp: u64) -> Option<usize> {
+        self.numbers.get(&(session, timestamp)).copied()
+    }
+
     /// The picture that a reference names; `None` if it says that there is none.
     pub fn known(&self, session: u64, timestamp: u64) -> Option<usize> {
         if timestamp == NO_REFERENCE {

@@ -14,12 +14,49 @@ use daedalus_uapi::record::Record;
 use daedalus_uapi::{Controls, av1 as uapi};
 
 use crate::compare::{Comparison, fields};
+use crate::timestamps::Timestamps;
 use parse::Expected;
 use slots::Slots;
 
 /// Compares the requests for an IVF file.
 pub fn compare(ivf: &[u8], got: &[Record], comparison: &mut Comparison) -> Result<(), String> {
-    let expected = parse::expected(ivf)?;
+    compare_all(&parse::expected(ivf)?, got, comparison)
+}
+
+/// Compares the requests of two clients for one stream.
+pub fn compare_records(
+    theirs: &[Record],
+    ours: &[Record],
+    comparison: &mut Comparison,
+) -> Result<(), String> {
+    let mut pictures = Timestamps::default();
+    let mut expected = Vec::new();
+    for record in theirs {
+        let Controls::Av1(controls) = &record.controls else {
+            return Err("a request that is not AV1".into());
+        };
+        let frame = &controls.frame;
+        let slots = frame.reference_frame_ts.map(|ts| pictures.number_of(record.session, ts));
+        let named = |slot: i8| usize::try_from(slot).ok().and_then(|slot| *slots.get(slot)?);
+        let bypassed = frame.flags & uapi::frame_flag::ALLOW_INTRABC != 0
+            || frame.quantization.base_q_idx == 0;
+        expected.push(Expected {
+            bytes: controls.tiles.iter().map(|tile| tile.tile_size as usize).sum(),
+            controls: (**controls).clone(),
+            loop_filter_coded: !bypassed,
+            references: frame.ref_frame_idx.map(named),
+            live: slots.iter().flatten().copied().collect(),
+        });
+        pictures.number(record.session, record.timestamp);
+    }
+    compare_all(&expected, ours, comparison)
+}
+
+fn compare_all(
+    expected: &[Expected],
+    got: &[Record],
+    comparison: &mut Comparison,
+) -> Result<(), String> {
     let mut slots = Slots::default();
     let mut compared = 0;
     for (request, got) in got.iter().enumerate() {

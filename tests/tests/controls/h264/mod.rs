@@ -42,6 +42,45 @@ pub fn compare(file: &Path, got: &[Record], comparison: &mut Comparison) -> Resu
             pictures::expected(&stream)?.ok_or("pictures without parameter sets")?
         }
     };
+    compare_all(&expected, got, comparison)
+}
+
+/// Compares the requests of two clients for one stream.
+pub fn compare_records(
+    theirs: &[Record],
+    ours: &[Record],
+    comparison: &mut Comparison,
+) -> Result<(), String> {
+    let mut frames = Timestamps::default();
+    let mut expected = Vec::new();
+    for record in theirs {
+        let Controls::H264(controls) = &record.controls else {
+            return Err("a request that is not H.264".into());
+        };
+        let frame = frames.number(record.session, record.timestamp);
+        let used = controls.decode_params.dpb.iter().filter(|entry| entry.flags != 0);
+        let reference = |entry: &uapi::DpbEntry| {
+            let frame = frames.number_of(record.session, entry.reference_ts);
+            (Reference::named(frame), *entry)
+        };
+        let references = used.map(reference).collect();
+        expected.push(Expected {
+            frame,
+            hold_capture: record.hold_capture,
+            counts_start: expected.is_empty(),
+            bytes: record.bytes,
+            controls: (**controls).clone(),
+            references,
+        });
+    }
+    compare_all(&expected, ours, comparison)
+}
+
+fn compare_all(
+    expected: &[Expected],
+    got: &[Record],
+    comparison: &mut Comparison,
+) -> Result<(), String> {
     let mut frames = Timestamps::default();
     let mut base = 0;
     for (request, (expected, got)) in expected.iter().zip(got).enumerate() {

@@ -67,6 +67,18 @@ pub struct References {
 }
 
 impl Reference {
+    /// One of which nothing but its number is known.
+    pub fn named(frame: Option<usize>) -> Self {
+        Reference {
+            frame,
+            frame_num: 0,
+            long_term_frame_idx: 0,
+            marking: [Marking::Unused; 2],
+            counts: [0; 2],
+            coded_as_fields: false,
+        }
+    }
+
     fn any(&self, marking: Marking) -> bool {
         self.marking.contains(&marking)
     }

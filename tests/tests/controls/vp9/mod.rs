@@ -26,7 +26,40 @@ struct Expected {
 
 /// Compares the requests for a file.
 pub fn compare(file: &Path, got: &[Record], comparison: &mut Comparison) -> Result<(), String> {
-    let expected = expected(file)?;
+    compare_all(&expected(file)?, got, comparison)
+}
+
+/// Compares the requests of two clients for one stream.
+pub fn compare_records(
+    theirs: &[Record],
+    ours: &[Record],
+    comparison: &mut Comparison,
+) -> Result<(), String> {
+    let mut pictures = Timestamps::default();
+    let mut expected = Vec::new();
+    for record in theirs {
+        let Controls::Vp9(controls) = &record.controls else {
+            return Err("a request that is not VP9".into());
+        };
+        pictures.number(record.session, record.timestamp);
+        let frame = &controls.frame;
+        let named = |timestamp| pictures.number_of(record.session, timestamp);
+        let intra = frame.flags & (uapi::FRAME_KEY_FRAME | uapi::FRAME_INTRA_ONLY) != 0;
+        let references = [frame.last_frame_ts, frame.golden_frame_ts, frame.alt_frame_ts];
+        expected.push(Expected {
+            bytes: record.bytes,
+            controls: (**controls).clone(),
+            references: if intra { [None; 3] } else { references.map(named) },
+        });
+    }
+    compare_all(&expected, ours, comparison)
+}
+
+fn compare_all(
+    expected: &[Expected],
+    got: &[Record],
+    comparison: &mut Comparison,
+) -> Result<(), String> {
     let mut pictures = Timestamps::default();
     for (request, (expected, got)) in expected.iter().zip(got).enumerate() {
         comparison.request = request;
