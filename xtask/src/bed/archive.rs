@@ -51,16 +51,17 @@ impl Wanted<'_> {
             &self.packages.join(" "),
             if self.dependencies { "with dependencies" } else { "alone" },
         ]);
-        let folder = cache.join(format!("{}-{key}", self.packages[0]));
+        let name = format!("{}-{key}", self.packages[0]);
+        let folder = cache.join(&name);
         fs::create_dir_all(&cache).map_err(named(&cache))?;
-        let _lock = lock(&folder.with_extension("lock"))?;
+        let _lock = lock(&cache.join(format!("{name}.lock")))?;
         if let Some(tree) = Tree::open(&folder) {
             return Ok(tree);
         }
         let mut reasons = String::new();
         for release in self.releases {
             eprintln!("x: fetching {} from {release}", self.packages.join(", "));
-            match self.fetch_from(release, &folder) {
+            match self.fetch_from(release, &cache.join(format!("{name}.part")), &folder) {
                 Ok(()) => {
                     return Tree::open(&folder)
                         .ok_or_else(|| format!("{} has vanished", folder.display()));
@@ -73,9 +74,9 @@ impl Wanted<'_> {
         Err(format!("no release gives {}:{reasons}", self.packages.join(", ")))
     }
 
-    fn fetch_from(&self, release: &str, folder: &Path) -> Result<(), String> {
-        let part = folder.with_extension("part");
-        let _ = fs::remove_dir_all(&part);
+    /// Makes `folder`, by the name of `part` until it is whole.
+    fn fetch_from(&self, release: &str, part: &Path, folder: &Path) -> Result<(), String> {
+        let _ = fs::remove_dir_all(part);
         let (debs, root) = (part.join("debs"), part.join("root"));
         for folder in [&debs.join("partial"), &root] {
             fs::create_dir_all(folder).map_err(named(folder))?;
@@ -104,7 +105,7 @@ impl Wanted<'_> {
         fs::remove_dir_all(&debs).map_err(named(&debs))?;
         let list = part.join("packages");
         fs::write(&list, packages).map_err(named(&list))?;
-        fs::rename(&part, folder).map_err(named(folder))
+        fs::rename(part, folder).map_err(named(folder))
     }
 }
 

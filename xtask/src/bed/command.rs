@@ -13,12 +13,14 @@ use super::{Ending, Job, Outcome, compliance, selftest, uml};
 /// What `./x uml` takes.
 #[derive(Args)]
 #[command(after_help = "\
-The command runs as root in the project's folder, with this machine's files (writable!) but /tmp, /run, \
-/dev and /dev/shm of its own, and no terminal. v4l2-compliance, v4l2-ctl and media-ctl are 1.30 or later.
+The command runs as root in the project's folder, with this machine's files (writable!), but with
+/tmp, /run, /dev and /dev/shm of its own, and without a terminal, a display and a network.
+v4l2-compliance, v4l2-ctl and media-ctl are those of v4l-utils 1.30 or later there.
 
-Its status is ours, unless it succeeded and the kernel complained: that is a failure. 124: the time \
-limit passed; 125: the kernel died, or a module did not load. All of it lies in target/uml/job-0 (job-1 ... where jobs run beside each other): \
-stdout, stderr, dmesg, console.
+Its status is that of `./x uml`, unless the kernel complained: that is never a success.
+124: the time limit passed; 125: the kernel died, or a module did not load or unload.
+What came of it lies in target/uml/job-0: stdout, stderr, dmesg, console (of jobs that run
+beside each other in job-1, job-2 ...).
 
   ./x uml uname -a
   ./x uml --module visl v4l2-compliance -d /dev/video0
@@ -29,7 +31,7 @@ pub struct Options {
     #[arg(long)]
     debug_kernel: bool,
     /// Load a module first, and unload it afterwards: a file, `daedalus` (built now, from kmod/), or
-    /// one of the kernel's own, such as visl, vim2m, vgem. Parameters follow it: "visl visl_debug=1"
+    /// one of the kernel's own (visl, vim2m, vgem). With parameters: "visl visl_debug=1"
     #[arg(long, value_name = "NAME", value_parser = Module::parse)]
     module: Vec<Module>,
     /// Seconds that all of it may take [default: 300, and 900 with --debug-kernel]
@@ -38,7 +40,7 @@ pub struct Options {
     /// Memory of the machine
     #[arg(long, default_value = "2G", value_parser = uml::is_memory)]
     memory: String,
-    /// Also report memory that the kernel has lost (kmemleak; with --debug-kernel, several times slower)
+    /// Also report memory that the kernel has lost (kmemleak: several times slower)
     #[arg(long, requires = "debug_kernel")]
     leaks: bool,
     /// Show what the kernel wrote to its log, at the end
@@ -97,9 +99,13 @@ pub fn report(outcome: &Outcome, with_log: bool) {
     match outcome.ending {
         Ending::Status(_) if with_log => eprint!("{}", outcome.log),
         Ending::Status(_) | Ending::Interrupted => (),
-        // The time limit: the console ends with all tasks' stacks.
-        Ending::TimedOut | Ending::KernelDied => {
-            eprintln!("x: the end of the console:\n{}", tail(&outcome.log, 60));
+        Ending::KernelDied => eprintln!("x: the end of the console:\n{}", tail(&outcome.log, 60)),
+        Ending::TimedOut => {
+            let (log, stacks) = outcome.log.split_once(uml::STACKS).unwrap_or((&outcome.log, ""));
+            eprintln!("x: the end of the console:\n{}", tail(log, 20));
+            if !stacks.is_empty() {
+                eprintln!("x: the stacks of all tasks are in {}/console", outcome.folder.display());
+            }
         }
     }
     for splat in &outcome.splats {

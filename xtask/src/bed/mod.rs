@@ -169,6 +169,7 @@ impl Outcome {
     /// The status for whoever has asked: the command's own, and never success if anything is wrong.
     pub fn code(&self) -> u8 {
         match self.ending {
+            Ending::Status(0) if self.failure.is_some() => 125,
             Ending::Status(0) if self.complaints().is_empty() => 0,
             Ending::Status(0) => 1,
             Ending::Status(status) => status,

@@ -25,6 +25,9 @@ use super::{Ending, Folder, Job, Outcome, quoted, splat};
 use crate::project;
 use crate::root::named;
 
+/// What begins the stacks that we ask for: what comes then is no complaint.
+pub const STACKS: &str = "sysrq: Show State";
+
 /// The kernel maps each page of its processes by itself.
 const MAPPINGS: u64 = 2_000_000;
 const MAPPINGS_FILE: &str = "/proc/sys/vm/max_map_count";
@@ -137,7 +140,7 @@ fn collect(killed: Option<Ending>, folder: &Folder) -> Outcome {
         failure: Some(failure.trim().to_owned()).filter(|failure| !failure.is_empty()),
         stdout: folder.read("stdout"),
         stderr: folder.read("stderr"),
-        splats: splat::find(&log),
+        splats: splat::find(log.split(STACKS).next().unwrap_or_default()),
         log,
         tainted: folder.read("tainted").trim().parse().unwrap_or(0),
         seconds: number("booted").zip(number("ended")),
@@ -284,12 +287,16 @@ impl Sockets {
         request[4..8].copy_from_slice(&2_u32.to_ne_bytes());
         request[8..12].copy_from_slice(&(text.len() as u32).to_ne_bytes());
         request[12..12 + text.len()].copy_from_slice(text);
-        // It answers to the sender's address.
+        // It answers to the sender's address, and repeats there what it writes to the console.
         let Ok(socket) = UnixDatagram::bind(self.folder.join("x")) else { return };
         let _ = socket.set_read_timeout(Some(Duration::from_secs(5)));
-        if socket.send_to(&request, self.folder.join(Self::ID).join("mconsole")).is_ok() {
-            let _ = socket.recv(&mut request);
+        let console = self.folder.join(Self::ID).join("mconsole");
+        if socket.send_to(&request, console).is_err() {
+            return;
         }
+        // struct mconsole_reply: error, whether more follows, length, text.
+        let mut reply = [0; 12 + 512];
+        while socket.recv(&mut reply).is_ok_and(|n| n >= 12 && reply[4..8] != [0; 4]) {}
     }
 }
 
