@@ -169,3 +169,47 @@ mod sync {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    use super::*;
+
+    fn memory(length: u64) -> (File, OwnedFd) {
+        let file = File::from(memfd_create(c"dma-buf", MFdFlags::MFD_CLOEXEC).unwrap());
+        file.set_len(length).unwrap();
+        let fd = file.try_clone().unwrap().into();
+        (file, fd)
+    }
+
+    #[test]
+    fn dma_bufs_lie_one_behind_the_other_at_pages() {
+        let page = page_size().unwrap();
+        let ((luma, first), (chroma, second)) = (memory(page as u64 + 1), memory(10));
+        let mapping = Mapping::new(vec![(first, page as u32 + 1), (second, 10)]).unwrap();
+        assert_eq!([0, 1].map(|index| mapping.offset(index)), [0, 2 * page]);
+        mapping.write(&mut |memory| {
+            assert_eq!(memory.len(), 3 * page);
+            memory[page] = 1;
+            memory[2 * page + 9] = 2;
+        });
+        let mut byte = [0];
+        luma.read_exact_at(&mut byte, page as u64).unwrap();
+        assert_eq!(byte, [1]);
+        chroma.read_exact_at(&mut byte, 9).unwrap();
+        assert_eq!(byte, [2]);
+    }
+
+    #[test]
+    fn dma_bufs_that_are_too_short_are_refused() {
+        for (length, size) in [(99, 100), (0, 1), (10, 0), (10, u32::MAX)] {
+            assert!(Mapping::new(vec![(memory(length).1, size)]).is_err());
+        }
+        assert!(Mapping::new(Vec::new()).is_err());
+        let directory = File::open("/").unwrap();
+        assert!(Mapping::new(vec![(directory.into(), 1)]).is_err());
+    }
+}

@@ -69,8 +69,9 @@ impl Default for Options {
 }
 
 /// How long a first field waits for its second field when nothing else is queued. Then its client may be
-/// one that waits for the first before it sends the second.
-const SECOND_FIELD_PATIENCE: Duration = Duration::from_millis(10);
+/// one that waits for the first before it sends the second. Long, since the other kind (GStreamer) sends both
+/// and waits for the first alone before it looks at the frame: a busy machine must not come between.
+const SECOND_FIELD_PATIENCE: Duration = Duration::from_millis(200);
 
 /// One stream being decoded. Dropping it answers what is still queued with [`Error::Abandoned`] and
 /// waits for the worker, at most for the picture that it is working on.

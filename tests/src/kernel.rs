@@ -145,9 +145,7 @@ impl Statistics {
         let word = |name: &str| {
             values.get(name).copied().ok_or_else(|| format!("{path} does not tell {name}:\n{text}"))
         };
-        let number = |name: &str| {
-            word(name)?.parse().map_err(|e| format!("{path}: {name}: {e}"))
-        };
+        let number = |name: &str| word(name)?.parse().map_err(|e| format!("{path}: {name}: {e}"));
         Ok(Statistics {
             daemon: word("daemon")?.to_owned(),
             sessions: number("sessions")?,

@@ -1,4 +1,4 @@
-//! Building the driver and putting it where libva finds it.
+//! Building the driver and putting it where libva finds it; building the daemon.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,21 @@ pub enum Profile {
 
 /// Builds the driver and returns the folder that holds `daedalus_drv_video.so`.
 pub fn driver(profile: Profile) -> Result<PathBuf, String> {
+    let built = package("daedalus-va-driver", cargo::features(), profile)?;
+    let folder = built.join("va");
+    place(&built.join(format!("lib{}", driver::FILE)), &folder)?;
+    Ok(folder)
+}
+
+/// Builds the daemon and returns its program.
+pub fn daemon(profile: Profile) -> Result<PathBuf, String> {
+    Ok(package("daedalus-daemon", cargo::daemon_features(), profile)?.join("daedalusd"))
+}
+
+/// Builds a package and returns the folder of what was built.
+fn package(name: &str, features: &[&str], profile: Profile) -> Result<PathBuf, String> {
     let mut build = cargo::command("build");
-    build.args(["--package", "daedalus-va-driver"]).args(cargo::features());
+    build.args(["--package", name]).args(features);
     let built = project::target().join(match profile {
         Profile::Dev => "debug",
         Profile::Release => {
@@ -30,9 +43,7 @@ pub fn driver(profile: Profile) -> Result<PathBuf, String> {
     });
     // Standard output belongs to our own caller (`./x env`); cargo reports on standard error.
     cargo::check(&mut build)?;
-    let folder = built.join("va");
-    place(&built.join(format!("lib{}", driver::FILE)), &folder)?;
-    Ok(folder)
+    Ok(built)
 }
 
 /// Copies the library under its driver name. A program that has the old one open keeps it: the new
@@ -45,10 +56,12 @@ fn place(library: &Path, folder: &Path) -> Result<(), String> {
     fs::rename(&unfinished, folder.join(driver::FILE)).map_err(here)
 }
 
-/// `./x build`.
+/// `./x build`: the driver's path is the first line.
 pub fn run(release: bool) -> Result<ExitCode, String> {
-    let folder = driver(if release { Profile::Release } else { Profile::Dev })?;
+    let profile = if release { Profile::Release } else { Profile::Dev };
+    let folder = driver(profile)?;
     println!("{}", folder.join(driver::FILE).display());
+    println!("{}", daemon(profile)?.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -31,15 +31,23 @@ fn describe(command: &Command) -> String {
     format!("cargo {}", words.join(" "))
 }
 
-/// The features to build the driver with.
-///
-/// Where the system has a libdav1d that decodes everything right, rav1d need not be compiled.
-pub fn features() -> &'static [&'static str] {
+/// Whether the system has a libdav1d that decodes everything right: then rav1d need not be compiled.
+fn system_dav1d() -> bool {
     let mut dav1d = pkg_config::Config::new();
     dav1d.atleast_version("1.3").cargo_metadata(false).env_metadata(false).print_system_libs(false);
-    if dav1d.probe("dav1d").is_ok() {
+    dav1d.probe("dav1d").is_ok()
+}
+
+/// The features to build the driver, or everything, with.
+pub fn features() -> &'static [&'static str] {
+    if system_dav1d() {
         &["--no-default-features", "--features", "daedalus-va-driver/embedded"]
     } else {
         &[]
     }
+}
+
+/// The features to build the daemon with.
+pub fn daemon_features() -> &'static [&'static str] {
+    if system_dav1d() { &["--no-default-features"] } else { &[] }
 }

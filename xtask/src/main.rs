@@ -55,7 +55,7 @@ enum Command {
     Random(random::Arguments),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
-    /// Build daedalus_drv_video.so and say where it is
+    /// Build daedalus_drv_video.so and daedalusd and say where they are
     Build {
         /// Optimised, without the checks of development builds
         #[arg(long)]

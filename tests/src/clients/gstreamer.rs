@@ -24,11 +24,14 @@ pub(super) fn decode(
     let run = RUNS.fetch_add(1, Ordering::Relaxed);
     let file = setting.scratch.join(format!("gst-{}-{run}.raw", std::process::id()));
     let mut command = command(client, stream, setting);
-    command.env("GST_DEBUG", "vaapi*:4,va*:4,v4l2codecs*:4,2").args(["!", "filesink", "async=false"]).arg({
-        let mut location = OsString::from("location=");
-        location.push(&file);
-        location
-    });
+    command
+        .env("GST_DEBUG", "vaapi*:4,va*:4,v4l2codecs*:4,2")
+        .args(["!", "filesink", "async=false"])
+        .arg({
+            let mut location = OsString::from("location=");
+            location.push(&file);
+            location
+        });
     let done = process::run(&mut command, setting.limit);
     let raw = fs::read(&file);
     // Absent if the pipeline never started.

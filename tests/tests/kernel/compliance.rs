@@ -35,10 +35,12 @@ fn complies() -> Result<(), Failed> {
     let total = text.lines().find(|line| line.starts_with("Total for ")).unwrap_or_default();
     println!("{total}");
     // 49 without the streaming tests, 58 with them.
-    let tested = total.split_whitespace().filter_map(|word| word.trim_end_matches(',').parse().ok());
+    let tested =
+        total.split_whitespace().filter_map(|word| word.trim_end_matches(',').parse().ok());
     let [tested, succeeded, failed, warnings] =
         tested.collect::<Vec<u32>>().try_into().map_err(|_| format!("no totals:\n{text}"))?;
-    if !done.status.success() || failed != 0 || warnings != 0 || tested != succeeded || tested < 58 {
+    if !done.status.success() || failed != 0 || warnings != 0 || tested != succeeded || tested < 58
+    {
         let lines = text.lines().filter(|line| line.contains("fail") || line.contains("FAIL"));
         return Err(format!("{total}\n{}", lines.collect::<Vec<_>>().join("\n")).into());
     }

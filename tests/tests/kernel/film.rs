@@ -1,4 +1,5 @@
-//! Films made for these tests: long enough to be interrupted, with a key frame every [`KEY`] frames.
+//! Films made for these tests: long enough to be interrupted, with a key frame every [`KEY`] frames, and in
+//! formats that `player.c` can take apart.
 
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ pub const KEY: usize = 10;
 /// Makes a film, or takes the one that an earlier test has made.
 pub fn make(bed: &Bed, codec: Codec, frames: usize) -> Result<Stream, String> {
     let (extension, encoder): (&str, &[&str]) = match codec {
-        Codec::H264 => ("mkv", &["libx264", "-preset", "veryfast", "-bf", "2", "-sc_threshold", "0"]),
-        Codec::Vp9 => ("webm", &["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"]),
-        Codec::Av1 => ("mkv", &["libaom-av1", "-cpu-used", "8", "-usage", "realtime"]),
+        Codec::H264 => {
+            ("264", &["libx264", "-preset", "veryfast", "-bf", "2", "-sc_threshold", "0"])
+        }
+        Codec::Vp9 => ("ivf", &["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"]),
+        Codec::Av1 => ("ivf", &["libaom-av1", "-cpu-used", "8", "-usage", "realtime"]),
     };
     let path = bed.file(&format!("film-{frames}-{}.{extension}", codec.name()));
     if !path.is_file() {
@@ -25,14 +28,14 @@ pub fn make(bed: &Bed, codec: Codec, frames: usize) -> Result<Stream, String> {
         command.arg("testsrc2=size=320x192:rate=25,noise=alls=8:all_seed=3,format=yuv420p");
         command.args(["-frames:v", &frames.to_string(), "-c:v"]).args(encoder);
         command.args(["-g", &KEY.to_string(), "-keyint_min", &KEY.to_string()]).arg(&path);
-        let done = process::run(&mut command, Duration::from_secs(600)).map_err(|e| e.to_string())?;
+        let done =
+            process::run(&mut command, Duration::from_secs(600)).map_err(|e| e.to_string())?;
         if !done.status.success() {
             return Err(format!("no film: {}", done.log_tail(20)));
         }
     }
     let video = software::probe(&path).map_err(|e| e.to_string())?;
-    let expected: Vec<Frame> =
-        software::frames(&path, &video, None, Duration::from_secs(600))?;
+    let expected: Vec<Frame> = software::frames(&path, &video, None, Duration::from_secs(600))?;
     if expected.len() != frames {
         return Err(format!("the film has {} frames, expected {frames}", expected.len()));
     }

@@ -62,7 +62,12 @@ pub fn requests_fail_when_none_comes(bed: &Bed) -> Result<(), Failed> {
     let _grace = Grace::set(300)?;
     let started = Instant::now();
     match Client::GstreamerV4l2.decode(&stream, &bed.setting) {
-        Ok(_) => Err("decodes, although nobody does".into()),
+        Ok(got) => {
+            let right = got.iter().zip(&stream.frames).filter(|(got, frame)| **got == frame.md5);
+            let (right, got) = (right.count(), got.len());
+            Err(format!("gives {got} frames, {right} of them right, although nobody decodes")
+                .into())
+        }
         Err(failure) if failure.hung() => Err(failure.to_string().into()),
         Err(failure) if failure.log().contains("Failed to decode frame") => {
             println!("told after {:?}", started.elapsed());

@@ -14,6 +14,7 @@ use daedalus_tests::driver::{self, Environment};
 use daedalus_tests::{corpus, kernel};
 use libtest_mimic::{Arguments, Failed, Trial};
 
+mod choice;
 mod compliance;
 mod deaths;
 mod device;
@@ -21,6 +22,7 @@ mod film;
 mod grace;
 mod ioctls;
 mod module;
+mod player;
 mod together;
 
 /// What the tests share.
@@ -46,6 +48,7 @@ const TESTS: &[(&str, Test)] = &[
     ("grace::requests_wait_for_a_daemon", grace::requests_wait_for_a_daemon),
     ("grace::requests_fail_when_none_comes", grace::requests_fail_when_none_comes),
     ("ioctls::seven_for_each_picture", ioctls::seven_for_each_picture),
+    ("choice::of_the_device", choice::of_the_device),
     ("together::four_clients_at_once", together::four_clients_at_once),
     ("deaths::of_daemons", deaths::of_daemons),
     ("deaths::of_clients", deaths::of_clients),
@@ -72,6 +75,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let full = std::env::var("DAEDALUS_KERNEL_ROUNDS").is_ok_and(|rounds| rounds == "full");
     let setting = Setting { environment, scratch, limit: clients::LIMIT };
     let bed = Arc::new(Bed { setting, full });
+    player::build(&bed)?;
     let trial = |(name, test): &(&str, Test)| {
         let (bed, test) = (Arc::clone(&bed), *test);
         Trial::test(*name, move || test(&bed))

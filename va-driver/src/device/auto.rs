@@ -1,11 +1,13 @@
 //! The kernel's device where it can be used, the engine in this process where not.
 
+use std::sync::{Mutex, PoisonError};
+
 use daedalus_uapi::Codec;
 
-use super::{Device, DeviceSession, embedded::Embedded, kernel::Kernel};
+use super::{Device, DeviceSession, embedded::Embedded, kernel::Kernel, reason};
 use crate::{
     convert::{Format, Layout},
-    error::Result,
+    error::{Error, Result},
     memory::Block,
     object::surface::Surface,
 };
@@ -15,17 +17,37 @@ use crate::{
 pub(super) struct Auto {
     kernel: Kernel,
     embedded: Embedded,
+    /// What the log was told last.
+    said: Mutex<String>,
 }
 
 impl Auto {
     /// Says in the log what will decode, for now.
     pub fn new(kernel: Kernel, embedded: Embedded) -> Auto {
-        match kernel.absent() {
-            None => log::info!("decoding on {kernel}"),
-            Some(why) => log::info!("decoding in this process: {why}"),
+        let auto = Auto { kernel, embedded, said: Mutex::default() };
+        match auto.kernel.absent() {
+            None => auto.say(auto.on_kernel()),
+            Some(why) => auto.say(in_process(&why)),
         }
-        Auto { kernel, embedded }
+        auto
     }
+
+    fn on_kernel(&self) -> String {
+        format!("decoding on {}: a kernel device, and ready", self.kernel)
+    }
+
+    /// Logs what decodes, and why, if that is news.
+    fn say(&self, what: String) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if *said != what {
+            log::info!("{what}");
+            *said = what;
+        }
+    }
+}
+
+fn in_process(why: &str) -> String {
+    format!("decoding in this process: {why}")
 }
 
 impl Device for Auto {
@@ -34,10 +56,17 @@ impl Device for Auto {
     }
 
     fn open(&self, codec: Codec, target: &Surface) -> Result<Box<dyn DeviceSession>> {
-        self.kernel.open(codec, target).or_else(|why| {
-            log::info!("this {codec} stream is decoded in this process: {why}");
-            self.embedded.open(codec, target)
-        })
+        let absent = self.kernel.absent().map(Error::OperationFailed);
+        match absent.map_or_else(|| self.kernel.open(codec, target), Err) {
+            Ok(session) => {
+                self.say(self.on_kernel());
+                Ok(session)
+            }
+            Err(error) => {
+                self.say(in_process(&reason(&error)));
+                self.embedded.open(codec, target)
+            }
+        }
     }
 
     fn frame(&self, wanted: Layout) -> Result<(Layout, Block)> {

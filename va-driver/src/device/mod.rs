@@ -85,6 +85,15 @@ pub(crate) fn choose() -> Result<Box<dyn Device>> {
     }
 }
 
+/// Why something cannot be used, for the log.
+#[cfg(feature = "embedded")]
+fn reason(error: &Error) -> String {
+    match error {
+        Error::OperationFailed(what) => what.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// A kernel device that was asked for: there is no other.
 fn kernel(kernel: Kernel) -> Result<Box<dyn Device>> {
     log::info!("decoding on {kernel}: asked for");
@@ -97,7 +106,7 @@ fn auto() -> Result<Box<dyn Device>> {
         Ok(kernel) => {
             Ok(Box::new(auto::Auto::new(kernel, embedded::Embedded::from_environment()?)))
         }
-        Err(why) => embedded(&why.to_string()),
+        Err(error) => embedded(&reason(&error)),
     }
 }
 

@@ -144,9 +144,6 @@ impl Device for Kernel {
     }
 
     fn open(&self, codec: Codec, target: &Surface) -> Result<Box<dyn DeviceSession>> {
-        if let Some(why) = self.absent() {
-            return Err(Error::OperationFailed(why));
-        }
         let format = target.layout.format;
         if !self.decodes(codec, format) {
             let what = format!("{}: no {codec} to {format:?}", self.node);

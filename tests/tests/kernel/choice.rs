@@ -1,0 +1,56 @@
+//! Where the driver decodes when it may choose: `DAEDALUS_DEVICE=auto`.
+
+use daedalus_tests::clients::ffmpeg::{self, Fetch};
+use daedalus_tests::kernel::{Daemon, Statistics};
+use daedalus_tests::stream::{Codec, Stream};
+use daedalus_tests::{frames, process};
+use libtest_mimic::Failed;
+
+use crate::{Bed, film};
+
+/// With a daemon pictures are the kernel device's, without one the program's own; exact both times, and
+/// the log says which and why.
+pub fn of_the_device(bed: &Bed) -> Result<(), Failed> {
+    let stream = film::make(bed, Codec::H264, 40)?;
+    let daemon = Daemon::start(&bed.file("choice.log"), &[])?;
+    let before = Statistics::read()?.completed;
+    says(&decode(bed, &stream)?, "decoding on /dev/video")?;
+    let with = Statistics::read()?.completed;
+    if with < before + 40 {
+        return Err(format!("the device has completed {} of 40 pictures", with - before).into());
+    }
+    daemon.stop()?;
+
+    says(&decode(bed, &stream)?, "decoding in this process: /dev/video")?;
+    let without = Statistics::wait_for_idle()?.completed;
+    if without != with {
+        return Err(format!("{} pictures without a daemon", without - with).into());
+    }
+    Ok(())
+}
+
+/// Decodes exactly; the log.
+fn decode(bed: &Bed, stream: &Stream) -> Result<String, String> {
+    let mut command = ffmpeg::command(&bed.setting.environment);
+    command.env("DAEDALUS_DEVICE", "auto").env("DAEDALUS_LOG", "info");
+    command.args(ffmpeg::input(stream.codec)).arg("-i").arg(&stream.path);
+    command.args(["-vf", &Fetch::Download.filter(stream.layout)]).args(ffmpeg::FRAME_MD5S);
+    let done = process::run(&mut command, bed.setting.limit).map_err(|e| e.to_string())?;
+    if !done.status.success() {
+        return Err(format!("{}: {}", done.ending(), done.log_tail(25)));
+    }
+    match frames::compare(&stream.frames, &frames::parse_framemd5(&done.text())) {
+        None => Ok(done.log),
+        Some(difference) => Err(difference.to_string()),
+    }
+}
+
+/// One line of the log says where pictures are decoded, and it is this one.
+fn says(log: &str, what: &str) -> Result<(), String> {
+    let lines: Vec<_> =
+        log.lines().filter(|line| line.contains("daedalus: info: decoding")).collect();
+    match lines[..] {
+        [line] if line.contains(what) => Ok(()),
+        _ => Err(format!("not one line with {what:?}: {lines:?}")),
+    }
+}

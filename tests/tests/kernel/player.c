@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * A player that does not give up: decodes through VA-API with libavcodec and goes on when a picture cannot
+ * be decoded or fetched, as people's players do and the ffmpeg program does not.
+ *
+ *	player h264|vp9|av1 FILE	(an Annex B byte stream, or IVF)
+ *
+ * Prints a line per picture that came: the number of its packet, and the MD5 of its pixels as NV12 or P010,
+ * or "lost".
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavutil/dict.h>
+#include <libavutil/hwcontext.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/md5.h>
+
+static AVCodecContext *decoder;
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "player: %s\n", what);
+	exit(1);
+}
+
+static enum AVPixelFormat choose(AVCodecContext *context, const enum AVPixelFormat *formats)
+{
+	(void)context;
+	for (; *formats != AV_PIX_FMT_NONE; formats++)
+		if (*formats == AV_PIX_FMT_VAAPI)
+			return *formats;
+	return AV_PIX_FMT_NONE;
+}
+
+static void print(const AVFrame *frame, const AVFrame *pixels)
+{
+	unsigned char digest[16];
+	int size = av_image_get_buffer_size(pixels->format, frame->width, frame->height, 1);
+	unsigned char *packed = av_malloc(size);
+
+	if (!packed || av_image_copy_to_buffer(packed, size, (const uint8_t *const *)pixels->data,
+					       pixels->linesize, pixels->format, frame->width,
+					       frame->height, 1) < 0)
+		fail("no memory for a picture");
+	av_md5_sum(digest, packed, size);
+	av_free(packed);
+	printf("%lld ", (long long)frame->pts);
+	for (int i = 0; i < 16; i++)
+		printf("%02x", digest[i]);
+	putchar('\n');
+}
+
+static void receive(void)
+{
+	AVFrame *frame = av_frame_alloc(), *pixels = av_frame_alloc();
+
+	if (!frame || !pixels)
+		fail("no memory");
+	while (avcodec_receive_frame(decoder, frame) == 0) {
+		if (frame->format == AV_PIX_FMT_VAAPI && av_hwframe_transfer_data(pixels, frame, 0) == 0)
+			print(frame, pixels);
+		else
+			printf("%lld lost\n", (long long)frame->pts);
+		av_frame_unref(pixels);
+		av_frame_unref(frame);
+	}
+	av_frame_free(&pixels);
+	av_frame_free(&frame);
+}
+
+static void send(const uint8_t *data, int size, int64_t number)
+{
+	AVPacket *packet = av_packet_alloc();
+
+	if (!packet || av_new_packet(packet, size) < 0)
+		fail("no memory for a packet");
+	memcpy(packet->data, data, size);
+	packet->pts = number;
+	/* What cannot be decoded is missing among the pictures. */
+	avcodec_send_packet(decoder, packet);
+	av_packet_free(&packet);
+	receive();
+}
+
+static void play_ivf(const uint8_t *data, size_t size)
+{
+	const uint8_t *end = data + size;
+	int64_t number = 0;
+
+	for (data += 32; end - data > 12; number++) {
+		uint32_t length = data[0] | data[1] << 8 | data[2] << 16 | (uint32_t)data[3] << 24;
+
+		data += 12;
+		if (length > (size_t)(end - data))
+			break;
+		send(data, length, number);
+		data += length;
+	}
+}
+
+static void play_annex_b(const uint8_t *data, size_t size)
+{
+	AVCodecParserContext *parser = av_parser_init(AV_CODEC_ID_H264);
+	int64_t number = 0;
+
+	if (!parser)
+		fail("no parser");
+	for (;;) {
+		uint8_t *out;
+		int length, used = av_parser_parse2(parser, decoder, &out, &length, data, size,
+						    AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
+
+		if (length)
+			send(out, length, number++);
+		if (!size && !length)
+			break;
+		data += used;
+		size -= used;
+	}
+	av_parser_close(parser);
+}
+
+int main(int argc, char **argv)
+{
+	AVBufferRef *device = NULL;
+	AVDictionary *options = NULL;
+	const AVCodec *codec;
+	uint8_t *data;
+	size_t size;
+	FILE *file;
+
+	if (argc != 3)
+		fail("usage: player CODEC FILE");
+	/* libavcodec's own decoders, which have the hardware's interface. */
+	codec = avcodec_find_decoder_by_name(argv[1]);
+	file = fopen(argv[2], "rb");
+	if (!codec || !file)
+		fail("no such codec or file");
+	fseek(file, 0, SEEK_END);
+	size = ftell(file);
+	rewind(file);
+	data = av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE);
+	if (!data || size < 32 || fread(data, 1, size, file) != size)
+		fail("cannot read the file");
+	fclose(file);
+
+	decoder = avcodec_alloc_context3(codec);
+	av_dict_set(&options, "connection_type", "x11", 0);
+	if (!decoder ||
+	    av_hwdevice_ctx_create(&device, AV_HWDEVICE_TYPE_VAAPI, NULL, options, 0) < 0)
+		fail("no VA-API");
+	av_dict_free(&options);
+	decoder->hw_device_ctx = device;
+	decoder->get_format = choose;
+	if (avcodec_open2(decoder, codec, NULL) < 0)
+		fail("cannot open the decoder");
+	if (!strcmp(argv[1], "h264"))
+		play_annex_b(data, size);
+	else
+		play_ivf(data, size);
+	avcodec_send_packet(decoder, NULL);
+	receive();
+	avcodec_free_context(&decoder);
+	av_free(data);
+	return 0;
+}
