@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use daedalus_tests::process;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::project;
 use crate::root::{self, Kept, Mounts, Plan, named};
@@ -125,7 +126,7 @@ pub fn run(filters: &[String], renew: bool) -> Result<ExitCode, String> {
         Err(why) => checks.skip("Debian unstable", &why),
     }
     let mounts = Mounts::new()?;
-    let work = work_folder()?;
+    let (work, _lock) = work_folder()?;
     for (root, all) in &rooms {
         enter(&mounts, root, &work)?;
         for headers in all {
@@ -166,7 +167,7 @@ pub fn module(mounts: &Mounts, root: &Kept, release: &str) -> Result<PathBuf, St
     let all = list(root)?;
     let headers = all.iter().find(|headers| headers.release == release);
     let headers = headers.ok_or_else(|| format!("no headers of {release}"))?;
-    let work = work_folder()?;
+    let (work, _lock) = work_folder()?;
     enter(mounts, root, &work)?;
     let folder = fresh_copy(&work, &format!("{release}-vm"))?;
     make(root.path(), headers, &folder, &[])?;
@@ -213,11 +214,12 @@ fn enter(mounts: &Mounts, root: &Kept, work: &Path) -> Result<(), String> {
     mounts.folder(work, root.path(), WORK)
 }
 
-/// The folder that roots see as [`WORK`].
-fn work_folder() -> Result<PathBuf, String> {
+/// The folder that roots see as [`WORK`], for one run at a time.
+fn work_folder() -> Result<(PathBuf, Flock<fs::File>), String> {
     let folder = project::target().join("kmod");
     fs::create_dir_all(&folder).map_err(named(&folder))?;
-    Ok(folder)
+    let lock = folder.with_extension("lock");
+    Ok((folder, root::wait_for(&lock, FlockArg::LockExclusiveNonblock)?))
 }
 
 /// Copies the module's sources to `work` and returns their folder there. Older kernels build nowhere else

@@ -44,10 +44,11 @@ exec 5>&- 6>&- 7> /run/out 8> /run/err
 
 find_leaks() {
     [ -n "$leaks" ] && [ -w /sys/kernel/debug/kmemleak ] || return
-    # What is younger than five seconds is not reported.
+    # Reported is what is older than five seconds and has not changed since the scan before.
     sleep 6
     echo scan > /sys/kernel/debug/kmemleak
-    cat /sys/kernel/debug/kmemleak > leaks
+    echo scan > /sys/kernel/debug/kmemleak
+    cat /sys/kernel/debug/kmemleak >> leaks
     echo clear > /sys/kernel/debug/kmemleak
 }
 
@@ -76,12 +77,14 @@ done
 exec 7>&- 8>&-
 wait "$out" "$err"
 
+# While the modules can still be named, and when they are gone.
+find_leaks
 for module in $unload; do
     [ -d "/sys/module/$module" ] || continue
     tries=0
     until rmmod "$module" 2> /run/rmmod; do
         tries=$((tries + 1))
-        [ $tries -lt 50 ] || { echo "$(cat /run/rmmod)" > failure; break; }
+        [ $tries -lt 50 ] || { cat /run/rmmod > failure; break; }
         sleep 0.1
     done
 done

@@ -30,14 +30,16 @@ impl Flavour {
         }
     }
 
-    /// Its configuration: everything else is off.
+    /// Its configuration, without comments: everything else is off.
     fn config(self) -> String {
         let base = include_str!("../../uml/base.config");
         let own = match self {
             Flavour::Fast => include_str!("../../uml/fast.config"),
             Flavour::Debug => include_str!("../../uml/debug.config"),
         };
-        format!("{base}\n{own}")
+        let says = |line: &&str| line.starts_with("CONFIG_") || line.ends_with(" is not set");
+        let lines: Vec<&str> = base.lines().chain(own.lines()).filter(says).collect();
+        lines.join("\n") + "\n"
     }
 }
 
@@ -259,6 +261,14 @@ fn keep_headers(folder: &Path) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_has_no_comments() {
+        let config = Flavour::Debug.config();
+        assert!(config.contains("\nCONFIG_KASAN=y\n"));
+        assert!(config.contains("\n# CONFIG_DEBUG_KMEMLEAK_AUTO_SCAN is not set\n"));
+        assert!(!config.contains("# For"));
+    }
 
     #[test]
     fn an_option_that_did_not_take_is_named() {

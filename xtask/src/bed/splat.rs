@@ -56,8 +56,18 @@ const PARTS: &[&str] = &[
 /// What debugging of DMA says when it is set up.
 const DMA_API_IS_WELL: &[&str] = &["preallocated", "debugging enabled", "debugging disabled"];
 
-/// A report is not longer than this.
-const LONGEST: usize = 120;
+/// What reports with a frame begin with, on the line before their title.
+const RULE: &str = "=======";
+const CUT: &str = "------------[ cut here ]";
+/// What WARN_ON's reports end with.
+const MARK: &str = "---[ end ";
+
+/// A report with a frame is not longer than this: lockdep shows how each lock came to be held.
+const LONGEST: usize = 400;
+/// In others the stack begins after at most as many lines.
+const BEFORE_STACK: usize = 30;
+/// A report without a stack.
+const WITHOUT_STACK: usize = 4;
 
 /// All complaints in `log`, dmesg's output or a console's.
 pub fn find(log: &str) -> Vec<Splat> {
@@ -104,28 +114,38 @@ fn is_complaint(message: &str) -> bool {
 
 /// Where the report that begins at `start` ends: behind its mark, or where its stack does.
 fn end_of_report(lines: &[&str], start: usize) -> usize {
-    let last = lines.len().min(start + LONGEST);
-    let mut in_trace = false;
-    for at in start..last {
-        let line = lines[at];
-        if line.starts_with("---[ end ") || line.starts_with("=======") && at > start + 3 {
-            return at + 1;
-        }
-        if line.contains("Call Trace:") || line.contains("stack backtrace:") {
-            in_trace = true;
-        } else if in_trace && !line.starts_with(' ') && !line.is_empty() {
-            // Stacks are indented; KASAN and SLUB go on with more of them behind one.
-            let goes_on = lines[at..last]
-                .iter()
-                .take(40)
-                .any(|line| line.starts_with("=======") || line.starts_with("---[ end "));
-            if !goes_on {
-                return at;
-            }
-        }
+    let rest = &lines[start + 1..lines.len().min(start + LONGEST)];
+    let before = if start > 0 { lines[start - 1] } else { "" };
+    let mark = match before {
+        _ if lines[start].contains("KASAN: ") => Some(RULE),
+        _ if before.starts_with(CUT) => Some(MARK),
+        _ => None,
+    };
+    let marked = mark.and_then(|mark| rest.iter().position(|line| line.starts_with(mark)));
+    if let Some(at) = marked {
+        return start + 1 + at + 1;
     }
-    // Without a stack it is a line or two.
-    if in_trace { last } else { last.min(start + 6) }
+    // The stack is this report's own unless another begins before it.
+    let reach = if before.starts_with(RULE) { rest.len() } else { rest.len().min(BEFORE_STACK) };
+    let stack = rest[..reach]
+        .iter()
+        .take_while(|line| is_stack(line) || !is_complaint(line) && !line.starts_with(CUT))
+        .position(|line| is_stack(line));
+    let length = match stack {
+        Some(at) => {
+            let frames = rest[at + 1..].iter().take_while(|line| line.starts_with(' '));
+            at + 1 + frames.count()
+        }
+        None => {
+            let own = rest.iter().take(WITHOUT_STACK);
+            own.take_while(|line| !is_complaint(line) && !line.starts_with(CUT)).count()
+        }
+    };
+    start + 1 + length
+}
+
+fn is_stack(message: &str) -> bool {
+    message.starts_with("Call Trace:")
 }
 
 #[cfg(test)]
@@ -187,12 +207,42 @@ mod tests {
 [   30.080000]
 [   30.090000] Allocated by task 61:
 [   30.100000]  kasan_save_stack+0x2f/0x50
+[   30.100000]
+[   30.100000] Freed by task 61:
+[   30.100000]  kasan_save_stack+0x2f/0x50
 [   30.110000] ==================================================================
 [   30.120000] Disabling lock debugging due to kernel taint";
         let splats = find(log);
         assert_eq!(splats.len(), 1, "{splats:?}");
-        assert!(splats[0].text.contains("Allocated by"));
+        assert!(splats[0].text.contains("Freed by"));
         assert!(!splats[0].text.contains("Disabling"));
+    }
+
+    #[test]
+    fn a_deadlock_is_one_report() {
+        let log = "\
+[    1.880000] bad: loading out-of-tree module taints kernel.
+[    1.880000] ======================================================
+[    1.880000] WARNING: possible circular locking dependency detected
+[    1.880000] 7.2.12-daedalus-debug #1 Tainted: G           O
+[    1.880000] ------------------------------------------------------
+[    1.880000] insmod/47 is trying to acquire lock:
+[    1.880000] 00000000e0814258 (a){+.+.}-{3:3}, at: bad_init+0x257/0x1000 [bad]
+[    1.880000]
+               but task is already holding lock:
+[    1.880000] 00000000e08141b8 (b){+.+.}-{3:3}, at: bad_init+0x24f/0x1000 [bad]
+[    1.880000]
+               stack backtrace:
+[    1.880000] CPU: 0 UID: 0 PID: 47 Comm: insmod Tainted: G           O        7.2.12-daedalus-debug
+[    1.880000] Stack:
+[    1.880000]  0000002f 66163260 66163270 610c6980
+[    1.880000] Call Trace:
+[    1.880000]  [<6004c1ef>] ? _printk+0x0/0xb9
+[    1.880000]  [<600bf945>] fork_handler+0x95/0xc0
+[    1.890000] bad: fine again";
+        let splats = find(log);
+        assert_eq!(splats.len(), 1, "{splats:?}");
+        assert!(splats[0].text.ends_with("fork_handler+0x95/0xc0"), "{splats:?}");
     }
 
     #[test]
@@ -240,17 +290,16 @@ mod tests {
     }
 
     #[test]
-    fn two_reports_are_two() {
+    fn a_report_does_not_take_the_next_one_s_stack() {
         let log = "\
-[    1.0] refcount_t: saturated; leaking memory.
-[    1.0] a
-[    1.0] b
-[    1.0] c
-[    1.0] d
-[    1.0] e
-[    1.0] f
-[    2.0] INFO: task a:1 blocked for more than 30 seconds.";
-        assert_eq!(titles(log).len(), 2);
+[    1.0] unbalanced counters for queue 00000000612ce0a8:
+[    1.0]   setup: 1 start_streaming: 1 stop_streaming: 0
+[    2.0] INFO: task a:1 blocked for more than 30 seconds.
+[    2.0] Call Trace:
+[    2.0]  [<6004c1ef>] ? _printk+0x0/0xb9";
+        let splats = find(log);
+        assert_eq!(splats.len(), 2, "{splats:?}");
+        assert!(splats[0].text.ends_with("stop_streaming: 0"));
     }
 
     #[test]

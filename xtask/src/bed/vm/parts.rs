@@ -1,10 +1,10 @@
 //! What the guest runs of ours, built against its own libraries and its own kernel.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use daedalus_tests::driver;
+use nix::fcntl::FlockArg;
 
 use crate::bed::vm::image::Image;
 use crate::root::{self, Kept, Mounts, named};
@@ -32,6 +32,8 @@ impl<'a> Rooms<'a> {
 
     /// Builds everything there is and puts it into the folders `va`, `bin` and `modules` of `to`.
     pub fn build(&self, mounts: &Mounts, image: &Image, to: &Path) -> Result<(), String> {
+        let _lock =
+            root::wait_for(&project::target().join("vm.lock"), FlockArg::LockExclusiveNonblock)?;
         if let Some(room) = &self.module {
             eprintln!("x: building the module for {}", image.release);
             let module = kmod::module(mounts, room, &image.release)?;
@@ -42,9 +44,7 @@ impl<'a> Rooms<'a> {
         let library = format!("lib{}", driver::FILE);
         place(&built.join(library), &to.join("va").join(driver::FILE))?;
         place(&built.join("daedalusd"), &to.join("bin/daedalusd"))?;
-        let loader = to.join("bin/load-daedalus");
-        fs::write(&loader, include_str!("load.sh")).map_err(named(&loader))?;
-        fs::set_permissions(&loader, fs::Permissions::from_mode(0o755)).map_err(named(&loader))
+        place(&project::root().join("xtask/src/bed/vm/load.sh"), &to.join("bin/load-daedalus"))
     }
 
     fn cargo(&self, mounts: &Mounts) -> Result<PathBuf, String> {
@@ -70,9 +70,13 @@ impl<'a> Rooms<'a> {
     }
 }
 
+/// Copies a file. A guest that has the old one open keeps it: the new file replaces the name, not the
+/// content.
 fn place(from: &Path, to: &Path) -> Result<(), String> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).map_err(named(folder))?;
     }
-    fs::copy(from, to).map(|_| ()).map_err(named(from))
+    let unfinished = to.with_extension("part");
+    fs::copy(from, &unfinished).map_err(named(from))?;
+    fs::rename(&unfinished, to).map_err(named(to))
 }
