@@ -27,6 +27,7 @@ struct daedalus_outgoing {
 		struct daedalus_message head;
 		struct daedalus_open open;
 		struct daedalus_decode decode;
+		DECLARE_FLEX_ARRAY(u8, bytes);
 	};
 };
 
@@ -118,10 +119,10 @@ static struct daedalus_outgoing *daedalus_decode_message(struct daedalus_context
 		out->decode.flags |= DAEDALUS_DECODE_HOLD;
 	daedalus_describe_frame(&ctx->decoded_format, &out->decode);
 	out->decode.data_offset =
-		sizeof(out->decode) +
-		daedalus_copy_controls(ctx, &out->decode + 1, &out->decode.num_controls);
+		sizeof(out->decode) + daedalus_copy_controls(ctx, out->bytes + sizeof(out->decode),
+							     &out->decode.num_controls);
 	out->decode.data_size = data_size;
-	memcpy((void *)&out->decode + out->decode.data_offset, data + skipped, data_size);
+	memcpy(out->bytes + out->decode.data_offset, data + skipped, data_size);
 	out->size = out->decode.data_offset + data_size;
 	job->frame->known_to = ctx->dev->generation;
 

@@ -38,7 +38,7 @@ const CLIENTS: [&str; 3] = ["ffmpeg-hwdownload::", "gstreamer-vaapi::", "gstream
 pub fn run(options: &Options<'_>, notes: &mut Vec<String>) -> Result<Summary, String> {
     let flavour = if options.debug { Flavour::Debug } else { Flavour::Fast };
     let uml = Kernel::get(flavour)?;
-    let ours = module::build(&uml)?;
+    let ours = module::build(&uml)?.join("daedalus.ko");
     let mut script = String::from("status=0\n");
     for (test, program) in programs()? {
         for filter in options.filters {
@@ -93,7 +93,7 @@ pub fn run(options: &Options<'_>, notes: &mut Vec<String>) -> Result<Summary, St
 
 /// The test programs that have something to do in a bed, by name.
 fn programs() -> Result<Vec<(&'static str, PathBuf)>, String> {
-    const TESTS: [&str; 3] = ["clients", "kernel", "controls"];
+    const TESTS: [&str; 3] = ["clients", "controls", "kernel"];
     let mut build = cargo::command("test");
     build.args(["--package", "daedalus-tests", "--no-run", "--message-format", "json"]);
     build.args(TESTS.iter().flat_map(|test| ["--test", test]));

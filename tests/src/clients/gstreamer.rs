@@ -72,20 +72,31 @@ pub fn command(client: Client, stream: &Stream, setting: &Setting) -> Command {
     command
 }
 
-/// The elements from the file to raw video in system memory.
-fn pipeline(client: Client, stream: &Stream) -> Vec<OsString> {
-    let mut source = OsString::from("location=");
-    source.push(&stream.path);
+/// The decoder of a plugin.
+fn element(client: Client, codec: Codec) -> String {
     let prefix = match client {
         Client::GstreamerVa => "va",
         Client::GstreamerV4l2 => "v4l2sl",
         _ => "vaapi",
     };
-    let decoder = match stream.codec {
-        Codec::H264 => format!("{prefix}h264dec"),
-        Codec::Vp9 => format!("{prefix}vp9dec"),
-        Codec::Av1 => format!("{prefix}av1dec"),
-    };
+    format!("{prefix}{}dec", codec.name())
+}
+
+/// Whether the plugin has a decoder for `codec`: Debian 12's v4l2codecs was built without the kernel's AV1
+/// controls.
+pub fn decodes(client: Client, codec: Codec, setting: &Setting) -> bool {
+    let mut command = process::command("gst-inspect-1.0");
+    setting.environment.apply(&mut command);
+    command.env("GST_REGISTRY", setting.scratch.join("gst-registry.bin"));
+    command.args(["--exists", &element(client, codec)]);
+    process::run(&mut command, setting.limit).is_ok_and(|done| done.status.success())
+}
+
+/// The elements from the file to raw video in system memory.
+fn pipeline(client: Client, stream: &Stream) -> Vec<OsString> {
+    let mut source = OsString::from("location=");
+    source.push(&stream.path);
+    let decoder = element(client, stream.codec);
     let raw = format!("video/x-raw,format={}", stream.layout.gstreamer());
     let mut elements: Vec<OsString> = vec!["filesrc".into(), source, "!".into()];
     // No type finder knows bare OBU streams.
