@@ -104,7 +104,6 @@ static int daedalus_release(struct file *file)
 	mutex_unlock(&dev->lock);
 
 	mutex_lock(&ctx->lock);
-	ctx->closed = true;
 	vb2_queue_release(&ctx->coded);
 	vb2_queue_release(&ctx->decoded);
 	mutex_unlock(&ctx->lock);

@@ -1,40 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /dev/daedalus: see uapi/daedalus.h for what is said here. */
-#include <linux/cred.h>
 #include <linux/dma-buf.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/pid.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/user_namespace.h>
-#include <media/v4l2-ctrls.h>
 
-#include "compat.h"
 #include "driver.h"
 
 /* The size of frames that a daemon may announce, in samples. */
-#define DAEDALUS_MIN_LIMIT    16
-#define DAEDALUS_MAX_LIMIT    16384
-/* AV1's controls with the most tiles take about 10 KiB, and no other codec takes more. */
-#define DAEDALUS_MAX_CONTROLS SZ_16K
-
-/* A message that is being handed out; the rest of the memory is its content. */
-struct daedalus_outgoing {
-	size_t size;
-	union {
-		struct daedalus_message head;
-		struct daedalus_open open;
-		struct daedalus_decode decode;
-		DECLARE_FLEX_ARRAY(u8, bytes);
-	};
-};
-
-size_t daedalus_message_size(void)
-{
-	return sizeof(struct daedalus_decode) + DAEDALUS_MAX_CONTROLS + DAEDALUS_MAX_CODED_SIZE;
-}
+#define DAEDALUS_MIN_LIMIT 16
+#define DAEDALUS_MAX_LIMIT 16384
 
 static bool daedalus_attached(struct daedalus_device *dev, struct file *file)
 {
@@ -72,105 +49,28 @@ void daedalus_notify(struct daedalus_context *ctx, u32 type)
 	daedalus_give_notice(ctx, notice);
 }
 
-static struct daedalus_outgoing *daedalus_open_message(struct daedalus_context *ctx)
-{
-	struct daedalus_outgoing *out = kzalloc_obj(*out);
-
-	if (!out)
-		return NULL;
-	out->size = sizeof(out->open);
-	out->open.head.type = DAEDALUS_MSG_OPEN;
-	out->open.codec = ctx->codec->bit;
-	out->open.uid = from_kuid_munged(current_user_ns(), ctx->uid);
-	out->open.pid = pid_vnr(ctx->client);
-	return out;
-}
-
-/* A request as a message: its controls become the current ones, and its bytes are copied. */
-static struct daedalus_outgoing *daedalus_decode_message(struct daedalus_context *ctx,
-							 struct daedalus_buffer *job)
-{
-	struct vb2_buffer *vb = &job->vb.vb2_buf;
-	struct media_request *req = vb->req_obj.req;
-	size_t skipped = vb->planes[0].data_offset;
-	size_t data_size = vb2_get_plane_payload(vb, 0) - skipped;
-	struct daedalus_outgoing *out = NULL;
-	size_t controls_size;
-	void *data;
-
-	if (v4l2_ctrl_request_setup(req, &ctx->controls))
-		goto complete;
-	data = vb2_plane_vaddr(vb, 0);
-	if (!data)
-		goto complete;
-	controls_size = daedalus_controls_size(ctx);
-	if (WARN_ON_ONCE(controls_size > DAEDALUS_MAX_CONTROLS))
-		goto complete;
-	out = kvmalloc(sizeof(*out) + controls_size + data_size, GFP_KERNEL);
-	if (!out)
-		goto complete;
-	memset(out, 0, sizeof(*out) + controls_size);
-
-	out->decode.head.type = DAEDALUS_MSG_DECODE;
-	out->decode.cookie = job->cookie;
-	out->decode.timestamp = vb->timestamp;
-	out->decode.buffer = job->frame->id;
-	if (job->vb.flags & V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF)
-		out->decode.flags |= DAEDALUS_DECODE_HOLD;
-	daedalus_describe_frame(&ctx->decoded_format, &out->decode);
-	out->decode.data_offset =
-		sizeof(out->decode) + daedalus_copy_controls(ctx, out->bytes + sizeof(out->decode),
-							     &out->decode.num_controls);
-	out->decode.data_size = data_size;
-	memcpy(out->bytes + out->decode.data_offset, data + skipped, data_size);
-	out->size = out->decode.data_offset + data_size;
-	job->frame->known_to = ctx->dev->generation;
-
-complete:
-	/* Later jobs change the controls: what this request has of them is final. */
-	v4l2_ctrl_request_complete(req, &ctx->controls);
-	return out;
-}
-
 /* The next message about a context that had a job when it was looked at, or NULL. */
-static struct daedalus_outgoing *daedalus_next_message(struct daedalus_context *ctx)
+static struct daedalus_message_copy *daedalus_next_message(struct daedalus_context *ctx)
 {
 	struct daedalus_device *dev = ctx->dev;
-	struct daedalus_outgoing *out = NULL;
-	struct daedalus_buffer *job;
-	u64 cookie = 0;
+	struct daedalus_message_copy *copy;
 	bool announced;
 
-	mutex_lock(&ctx->lock);
-	if (ctx->closed)
-		goto unlock;
 	spin_lock(&dev->queue_lock);
 	announced = ctx->announced_to == dev->generation;
 	spin_unlock(&dev->queue_lock);
-	if (!announced) {
-		out = daedalus_open_message(ctx);
-		if (out) {
+	if (announced) {
+		copy = daedalus_take_job(ctx);
+	} else {
+		copy = daedalus_open_message(ctx);
+		if (copy) {
 			spin_lock(&dev->queue_lock);
 			ctx->announced_to = dev->generation;
 			spin_unlock(&dev->queue_lock);
 		}
-		goto unlock;
 	}
-	job = daedalus_take_job(ctx);
-	if (job) {
-		cookie = job->cookie;
-		out = daedalus_decode_message(ctx, job);
-		if (!out)
-			daedalus_finish_job(ctx, cookie, DAEDALUS_STATUS_FAILED);
-	}
-unlock:
-	mutex_unlock(&ctx->lock);
 	daedalus_update(ctx);
-	if (out) {
-		out->head.size = out->size;
-		out->head.session = ctx->session;
-	}
-	return out;
+	return copy;
 }
 
 /* The next context with a job, with a reference, or NULL; and the next notice before it. */
@@ -214,7 +114,7 @@ static ssize_t daedalus_daemon_read(struct file *file, char __user *to, size_t c
 	if (count < daedalus_message_size())
 		return -EMSGSIZE;
 	for (;;) {
-		struct daedalus_outgoing *out;
+		struct daedalus_message_copy *copy;
 		struct daedalus_context *ctx;
 		struct daedalus_notice *notice;
 		ssize_t ret;
@@ -235,17 +135,17 @@ static ssize_t daedalus_daemon_read(struct file *file, char __user *to, size_t c
 				return ret;
 			continue;
 		}
-		out = daedalus_next_message(ctx);
+		copy = daedalus_next_message(ctx);
 		ret = 0;
-		if (out) {
-			ret = out->size;
-			if (copy_to_user(to, &out->head, out->size)) {
+		if (copy) {
+			ret = copy->head.size;
+			if (copy_to_user(to, &copy->head, copy->head.size)) {
 				ret = -EFAULT;
-				if (out->head.type == DAEDALUS_MSG_DECODE)
-					daedalus_finish_job(ctx, out->decode.cookie,
+				if (copy->head.type == DAEDALUS_MSG_DECODE)
+					daedalus_finish_job(ctx, copy->decode.cookie,
 							    DAEDALUS_STATUS_FAILED);
 			}
-			kvfree(out);
+			kvfree(copy);
 		}
 		daedalus_context_put(ctx);
 		if (ret)
@@ -324,8 +224,9 @@ static int daedalus_get_buffer(struct daedalus_device *dev, struct daedalus_get_
 	ctx = daedalus_context_find(dev, get.session);
 	if (!ctx)
 		return -ENOENT;
-	mutex_lock(&ctx->lock);
-	job = ctx->closed ? NULL : daedalus_find_job(ctx, get.cookie);
+	/* A job that is under way keeps its frame. */
+	mutex_lock(&ctx->jobs_lock);
+	job = daedalus_find_job(ctx, get.cookie);
 	if (!job) {
 		ret = -ENOENT;
 	} else if (get.index >= job->frame->vb.vb2_buf.num_planes) {
@@ -338,7 +239,7 @@ static int daedalus_get_buffer(struct daedalus_device *dev, struct daedalus_get_
 		ret = vb2_core_expbuf(&ctx->decoded, &fd, ctx->decoded.type,
 				      &job->frame->vb.vb2_buf, get.index, O_RDWR | O_CLOEXEC);
 	}
-	mutex_unlock(&ctx->lock);
+	mutex_unlock(&ctx->jobs_lock);
 	daedalus_context_put(ctx);
 	if (dbuf) {
 		fd = dma_buf_fd(dbuf, O_CLOEXEC);

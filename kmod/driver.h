@@ -4,8 +4,8 @@
  *
  * How the pieces meet: a client opens the video device and gets a context
  * (context.c), with a coded (OUTPUT) and a decoded (CAPTURE) queue, formats
- * (formats.c, ioctls.c) and controls (controls.c). A queued request and a free
- * CAPTURE buffer make a job (jobs.c). The daemon takes jobs by reading from
+ * (formats.c, ioctls.c) and controls (controls.c). A queued request (messages.c) and a
+ * free CAPTURE buffer make a job (jobs.c). The daemon takes jobs by reading from
  * /dev/daedalus, and completes them (daemon.c). main.c owns the devices, media.c
  * describes them to the media controller.
  *
@@ -18,7 +18,9 @@
  *   daedalus_context.lock	the queues of one context (vb2_queue.lock)
  *   daedalus_context.jobs_lock	which buffer is where
  *   daedalus_device.queue_lock	what the daemon is to read next (spinlock)
- * No lock is held while user memory is touched, or while anybody waits.
+ * None of these is held while user memory is touched, or while anybody waits; the lock of
+ * a context's controls is (the framework's doing), so the daemon takes neither that nor
+ * daedalus_context.lock.
  */
 #ifndef DAEDALUS_DRIVER_H
 #define DAEDALUS_DRIVER_H
@@ -63,7 +65,17 @@ struct daedalus_codec {
 	unsigned int num_controls;
 };
 
-/* A message that is not a request, on its way to the daemon. */
+/* A message on its way to the daemon; the rest of the memory is its content. */
+struct daedalus_message_copy {
+	union {
+		struct daedalus_message head;
+		struct daedalus_open open;
+		struct daedalus_decode decode;
+		DECLARE_FLEX_ARRAY(u8, bytes);
+	};
+};
+
+/* A message that was not asked for by a client's request. */
 struct daedalus_notice {
 	struct list_head list;
 	union {
@@ -120,7 +132,9 @@ struct daedalus_buffer {
 	struct vb2_v4l2_buffer vb; /* first, as vb2 wants it */
 	struct list_head list;
 
-	/* OUTPUT: the job that it is from when the daemon has taken it. */
+	/* OUTPUT: the request, until the daemon takes it; NULL then, or if it is broken. */
+	struct daedalus_message_copy *message;
+	/* And the job that it is from then on. */
 	u64 cookie;
 	struct daedalus_buffer *frame;
 	bool finished;
@@ -146,7 +160,6 @@ struct daedalus_context {
 	struct v4l2_ctrl_handler controls;
 
 	struct mutex lock; /* see the top of this file */
-	bool closed;
 	struct vb2_queue coded;
 	struct vb2_queue decoded;
 	const struct daedalus_codec *codec;
@@ -213,18 +226,25 @@ extern const struct v4l2_ioctl_ops daedalus_ioctl_ops;
 
 /* jobs.c */
 int daedalus_init_queues(struct daedalus_context *ctx);
-struct daedalus_buffer *daedalus_take_job(struct daedalus_context *ctx);
+struct daedalus_message_copy *daedalus_take_job(struct daedalus_context *ctx);
 int daedalus_finish_job(struct daedalus_context *ctx, u64 cookie, u32 status);
 struct daedalus_buffer *daedalus_find_job(struct daedalus_context *ctx, u64 cookie);
 void daedalus_fail_jobs(struct daedalus_context *ctx, bool taken);
 void daedalus_update(struct daedalus_context *ctx);
 void daedalus_flush_held(struct daedalus_context *ctx);
 
+/* messages.c */
+size_t daedalus_message_size(void);
+struct daedalus_message_copy *daedalus_open_message(struct daedalus_context *ctx);
+struct daedalus_message_copy *daedalus_decode_message(struct daedalus_context *ctx,
+						      struct daedalus_buffer *buffer);
+void daedalus_describe_job(struct daedalus_context *ctx, struct daedalus_buffer *job,
+			   struct daedalus_message_copy *copy);
+
 /* daemon.c */
 extern const struct file_operations daedalus_daemon_fops;
 void daedalus_notify(struct daedalus_context *ctx, u32 type);
 void daedalus_give_notice(struct daedalus_context *ctx, struct daedalus_notice *notice);
 void daedalus_grace_over(struct work_struct *work);
-size_t daedalus_message_size(void);
 
 #endif

@@ -118,11 +118,12 @@ static struct daedalus_buffer *daedalus_claim(struct daedalus_context *ctx)
 	return job;
 }
 
-/* Gives back a coded buffer whose request nobody has looked at. */
-static void daedalus_drop_coded(struct daedalus_context *ctx, struct daedalus_buffer *buffer)
+/* Gives back a coded buffer that no daemon has taken. */
+static void daedalus_drop_coded(struct daedalus_buffer *buffer)
 {
 	list_del(&buffer->list);
-	v4l2_ctrl_request_complete(buffer->vb.vb2_buf.req_obj.req, &ctx->controls);
+	kvfree(buffer->message);
+	buffer->message = NULL;
 	vb2_buffer_done(&buffer->vb.vb2_buf, VB2_BUF_STATE_ERROR);
 }
 
@@ -154,49 +155,69 @@ void daedalus_update(struct daedalus_context *ctx)
 	mutex_unlock(&ctx->jobs_lock);
 }
 
-/* Takes the next job for the daemon. Called with ctx->lock held. */
-struct daedalus_buffer *daedalus_take_job(struct daedalus_context *ctx)
+/* A job ends without a picture. */
+static void daedalus_fail_job(struct daedalus_buffer *job)
 {
+	kvfree(job->message);
+	job->message = NULL;
+	job->status = DAEDALUS_STATUS_FAILED;
+	job->finished = true;
+}
+
+/* Gives back what is finished, in decode order. */
+static void daedalus_retire_finished(struct daedalus_context *ctx)
+{
+	struct daedalus_buffer *job;
+
+	while ((job = daedalus_first(&ctx->jobs)) && job->finished)
+		daedalus_retire(ctx, job);
+}
+
+/* Takes the next job for the daemon: its message, or NULL if there is none. */
+struct daedalus_message_copy *daedalus_take_job(struct daedalus_context *ctx)
+{
+	struct daedalus_message_copy *copy = NULL;
 	struct daedalus_buffer *job;
 
 	mutex_lock(&ctx->jobs_lock);
 	job = daedalus_claim(ctx);
+	if (job && job->message) {
+		copy = job->message;
+		job->message = NULL;
+		daedalus_describe_job(ctx, job, copy);
+	} else if (job) {
+		daedalus_fail_job(job);
+		daedalus_retire_finished(ctx);
+	}
 	mutex_unlock(&ctx->jobs_lock);
-	return job;
+	return copy;
 }
 
-/* A job that the daemon has. Called with ctx->lock held, which keeps it there. */
+/* A job that the daemon has. Called with ctx->jobs_lock held. */
 struct daedalus_buffer *daedalus_find_job(struct daedalus_context *ctx, u64 cookie)
 {
-	struct daedalus_buffer *job, *found = NULL;
+	struct daedalus_buffer *job;
 
-	mutex_lock(&ctx->jobs_lock);
 	list_for_each_entry(job, &ctx->jobs, list)
 		if (job->cookie == cookie && !job->finished)
-			found = job;
-	mutex_unlock(&ctx->jobs_lock);
-	return found;
+			return job;
+	return NULL;
 }
 
 /* The daemon has done a job. */
 int daedalus_finish_job(struct daedalus_context *ctx, u64 cookie, u32 status)
 {
 	struct daedalus_buffer *job;
-	int ret = -ENOENT;
 
 	mutex_lock(&ctx->jobs_lock);
-	list_for_each_entry(job, &ctx->jobs, list) {
-		if (job->cookie == cookie && !job->finished) {
-			job->finished = true;
-			job->status = status;
-			ret = 0;
-			break;
-		}
+	job = daedalus_find_job(ctx, cookie);
+	if (job) {
+		job->finished = true;
+		job->status = status;
+		daedalus_retire_finished(ctx);
 	}
-	while ((job = daedalus_first(&ctx->jobs)) && job->finished)
-		daedalus_retire(ctx, job);
 	mutex_unlock(&ctx->jobs_lock);
-	return ret;
+	return job ? 0 : -ENOENT;
 }
 
 /* Fails the jobs that the daemon has taken, when it has died, or those that wait for one. */
@@ -205,16 +226,13 @@ void daedalus_fail_jobs(struct daedalus_context *ctx, bool taken)
 	struct daedalus_buffer *job;
 
 	mutex_lock(&ctx->jobs_lock);
-	while (taken && (job = daedalus_first(&ctx->jobs))) {
-		if (!job->finished)
-			job->status = DAEDALUS_STATUS_FAILED;
-		daedalus_retire(ctx, job);
-	}
-	while (!taken && (job = daedalus_claim(ctx))) {
-		v4l2_ctrl_request_complete(job->vb.vb2_buf.req_obj.req, &ctx->controls);
-		job->status = DAEDALUS_STATUS_FAILED;
-		daedalus_retire(ctx, job);
-	}
+	if (taken)
+		list_for_each_entry(job, &ctx->jobs, list)
+			if (!job->finished)
+				daedalus_fail_job(job);
+	while (!taken && (job = daedalus_claim(ctx)))
+		daedalus_fail_job(job);
+	daedalus_retire_finished(ctx);
 	daedalus_update_locked(ctx);
 	mutex_unlock(&ctx->jobs_lock);
 }
@@ -359,17 +377,18 @@ static void daedalus_stop_streaming(struct vb2_queue *queue)
 	bool cancelled = false;
 
 	mutex_lock(&ctx->jobs_lock);
-	while ((buffer = daedalus_first(&ctx->jobs))) {
-		if (!buffer->finished)
-			buffer->status = DAEDALUS_STATUS_FAILED;
+	list_for_each_entry(buffer, &ctx->jobs, list) {
+		if (buffer->finished)
+			continue;
+		daedalus_fail_job(buffer);
 		atomic64_inc(&ctx->dev->statistics.cancelled);
-		daedalus_retire(ctx, buffer);
 		cancelled = true;
 	}
+	daedalus_retire_finished(ctx);
 	daedalus_release_held(ctx);
 	if (V4L2_TYPE_IS_OUTPUT(queue->type)) {
 		while ((buffer = daedalus_first(&ctx->waiting_coded)))
-			daedalus_drop_coded(ctx, buffer);
+			daedalus_drop_coded(buffer);
 	} else {
 		while ((buffer = daedalus_first(&ctx->waiting_decoded))) {
 			list_del_init(&buffer->list);
