@@ -341,6 +341,8 @@ static void daedalus_buf_queue(struct vb2_buffer *vb)
 	struct daedalus_context *ctx = vb2_get_drv_priv(vb->vb2_queue);
 	struct daedalus_buffer *buffer = to_daedalus_buffer(vb);
 
+	if (V4L2_TYPE_IS_OUTPUT(vb->type))
+		buffer->message = daedalus_decode_message(ctx, buffer);
 	mutex_lock(&ctx->jobs_lock);
 	list_add_tail(&buffer->list,
 		      V4L2_TYPE_IS_OUTPUT(vb->type) ? &ctx->waiting_coded : &ctx->waiting_decoded);
