@@ -73,10 +73,18 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
             driver: &directory,
             daemon: &daemon,
         };
-        let tests = kernel_tests::run(&options, &mut notes)?;
-        sum.passed += tests.passed;
-        sum.failed += tests.failed;
-        sum.skipped += tests.skipped;
+        match kernel_tests::run(&options, &mut notes) {
+            Ok(tests) => {
+                sum.passed += tests.passed;
+                sum.failed += tests.failed;
+                sum.skipped += tests.skipped;
+            }
+            // What has been found out before is still worth telling.
+            Err(why) => {
+                sum.failed += 1;
+                notes.push(format!("FAILED: kernel: {why}"));
+            }
+        }
     }
     println!();
     for note in &notes {
