@@ -145,6 +145,8 @@ static __poll_t daedalus_poll(struct file *file, struct poll_table_struct *wait)
 
 	if (wanted & (readable | writable)) {
 		mutex_lock(&ctx->lock);
+		/* A job gives two buffers back: whoever sees the one also sees the other. */
+		mutex_lock(&ctx->jobs_lock);
 		if (!daedalus_has_buffers(&ctx->coded) && !daedalus_has_buffers(&ctx->decoded)) {
 			/* Nothing is under way: whoever waits would wait for ever. */
 			events |= EPOLLERR;
@@ -154,6 +156,7 @@ static __poll_t daedalus_poll(struct file *file, struct poll_table_struct *wait)
 			if (daedalus_has_done(&ctx->decoded))
 				events |= readable;
 		}
+		mutex_unlock(&ctx->jobs_lock);
 		mutex_unlock(&ctx->lock);
 	}
 	if (v4l2_event_pending(&ctx->fh))

@@ -35,8 +35,17 @@ const STREAMS: [&str; 9] = [
 
 /// Fields where GStreamer does not do as the kernel's documentation says: codec.control.field, and what it
 /// does.
-const GSTREAMER: &[(&str, &str)] =
-    &[("av1.tile_group_entry.tile_offset", "sends the frame header in front of the tiles")];
+const GSTREAMER: &[(&str, &str)] = &[
+    ("h264.decode_params.dpb.pic_num", "sends the number of a frame's first field"),
+    ("h264.decode_params.top_field_order_cnt", "sends that of the first field with the second"),
+    ("h264.decode_params.bottom_field_order_cnt", "as top_field_order_cnt"),
+    (
+        "vp9.frame.seg.pred_probs",
+        "has zeros where none are coded, which the specification calls 255",
+    ),
+    ("vp9.frame.seg.tree_probs", "as pred_probs"),
+    ("av1.tile_group_entry.tile_offset", "sends the frame header in front of the tiles"),
+];
 
 /// The tests, on the kernel device.
 pub fn test(arguments: &Arguments) -> Result<ExitCode, String> {

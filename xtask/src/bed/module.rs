@@ -7,7 +7,7 @@ use std::time::Duration;
 use daedalus_tests::process;
 
 use super::kernel::{self, Kernel};
-use super::quoted;
+use super::{archive, quoted};
 use crate::project;
 
 /// A module with its parameters.
@@ -110,13 +110,15 @@ pub fn build(kernel: &Kernel) -> Result<PathBuf, String> {
         return Err(format!("there is no module to build: {} has no Kbuild", source.display()));
     }
     let folder = built(kernel);
+    std::fs::create_dir_all(&folder).map_err(crate::root::named(&folder))?;
+    // For jobs beside each other.
+    let _lock = archive::lock(&folder.with_extension("lock"))?;
     build_in(kernel, &source, &folder)?;
     Ok(folder)
 }
 
 /// Builds the modules of `source` in `folder`.
 pub fn build_in(kernel: &Kernel, source: &Path, folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(crate::root::named(folder))?;
     eprintln!("x: building {} for the {} kernel", source.display(), kernel.flavour.name());
     let mut make = kernel::make(&kernel.build());
     let variable = |name: &str, path: &Path| {

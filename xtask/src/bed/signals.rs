@@ -20,7 +20,6 @@ extern "C" fn note(_: i32) {
 impl Watch {
     /// Starts to listen.
     pub fn new() -> Self {
-        ASKED.store(false, Ordering::Relaxed);
         let action =
             SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
         let install = |signal: Signal| {
@@ -31,7 +30,7 @@ impl Watch {
         Self { before: SIGNALS.into_iter().filter_map(install).collect() }
     }
 
-    /// Whether we have been asked to end.
+    /// Whether we have been asked to end, at any time: who is asked once should come to an end.
     pub fn asked(&self) -> bool {
         ASKED.load(Ordering::Relaxed)
     }

@@ -25,6 +25,9 @@ use super::{Ending, Folder, Job, Outcome, quoted, splat};
 use crate::project;
 use crate::root::named;
 
+/// How long a kernel has to end once its job is done.
+const POWER_OFF: Duration = Duration::from_secs(2);
+
 /// What begins the stacks that we ask for: what comes then is no complaint.
 pub const STACKS: &str = "sysrq: Show State";
 
@@ -75,6 +78,8 @@ fn supervise(
         fs::File::create(&path).map_err(named(&path))
     };
     let (out_file, err_file) = (file("stdout"), file("stderr"));
+    let status = folder.path.join("status");
+    let mut finished: Option<Instant> = None;
     let ending = thread::scope(|scope| {
         scope.spawn(|| pass_on(out, out_file.ok(), job.shown.then(std::io::stdout)));
         scope.spawn(|| pass_on(err, err_file.ok(), job.shown.then(std::io::stderr)));
@@ -84,10 +89,15 @@ fn supervise(
                 Ok(None) => (),
                 Err(e) => break Err(format!("cannot wait for the kernel: {e}")),
             }
+            // All is said. Now and then a preemptible kernel does not find its way out: powering off ends
+            // the processes that hold its tasks, and it waits for one of these.
+            if status.exists() && finished.get_or_insert_with(Instant::now).elapsed() > POWER_OFF {
+                break Ok(None);
+            }
             if watch.asked() {
                 break Ok(Some(Ending::Interrupted));
             }
-            if started.elapsed() > job.limit {
+            if finished.is_none() && started.elapsed() > job.limit {
                 sockets.ask_for_stacks();
                 break Ok(Some(Ending::TimedOut));
             }
