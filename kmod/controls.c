@@ -191,8 +191,8 @@ static int daedalus_s_ctrl(struct v4l2_ctrl *ctrl)
 
 	if (samples.pixelformat != ctx->coded_format.pixelformat)
 		return 0;
-	/* The buffers that are there are for pictures of the other kind. */
-	if (vb2_is_busy(&ctx->decoded) &&
+	/* The frames that wait are for pictures of the other kind. */
+	if (READ_ONCE(ctx->decoded.queued_count) &&
 	    samples.depth != daedalus_depth(ctx->decoded_format.pixelformat))
 		return -EBUSY;
 	WRITE_ONCE(ctx->depth, samples.depth);

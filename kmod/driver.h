@@ -214,6 +214,7 @@ const struct daedalus_codec *daedalus_nth_codec(struct daedalus_device *dev, uns
 int daedalus_nth_decoded(struct daedalus_context *ctx, unsigned int n, bool all, u32 *pixelformat);
 unsigned int daedalus_depth(u32 pixelformat);
 void daedalus_reset_formats(struct daedalus_context *ctx);
+bool daedalus_has_prepared(struct vb2_queue *queue);
 void daedalus_update_decoded(struct daedalus_context *ctx);
 void daedalus_try_coded(struct daedalus_device *dev, struct v4l2_pix_format_mplane *format);
 void daedalus_try_decoded(struct daedalus_context *ctx, struct v4l2_pix_format_mplane *format);

@@ -194,12 +194,29 @@ static void daedalus_reset_decoded(struct daedalus_context *ctx)
 }
 
 /*
- * A header may have said since that pictures are of another depth. While there are
- * buffers, such headers are refused. Called with ctx->lock held.
+ * Whether buffers wait or are worked on, which were found to fit the format: it has to stay
+ * then. Called with the queue's lock held.
+ */
+bool daedalus_has_prepared(struct vb2_queue *queue)
+{
+	unsigned int i;
+
+	for (i = 0; i < queue->max_num_buffers; i++) {
+		struct vb2_buffer *vb = vb2_get_buffer(queue, i);
+
+		if (vb && vb->prepared)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A header may have said since that pictures are of another depth. While frames wait, such
+ * headers are refused. Called with ctx->lock held.
  */
 void daedalus_update_decoded(struct daedalus_context *ctx)
 {
-	if (!vb2_is_busy(&ctx->decoded) &&
+	if (!daedalus_has_prepared(&ctx->decoded) &&
 	    !daedalus_depth_fits(ctx, daedalus_depth(ctx->decoded_format.pixelformat), false))
 		daedalus_reset_decoded(ctx);
 }
@@ -217,6 +234,8 @@ void daedalus_reset_formats(struct daedalus_context *ctx)
 	}
 	ctx->codec = daedalus_find_codec(ctx->dev, coded->pixelformat)
 			     ?: daedalus_nth_codec(ctx->dev, 0);
-	WRITE_ONCE(ctx->depth, 0);
+	/* Frames of before may be what the next pictures refer to: those are of the same depth. */
+	if (!vb2_is_busy(&ctx->decoded))
+		WRITE_ONCE(ctx->depth, 0);
 	daedalus_reset_decoded(ctx);
 }

@@ -99,8 +99,14 @@ static int daedalus_s_fmt_coded(struct file *file, void *priv, struct v4l2_forma
 
 	daedalus_try_coded(ctx->dev, format);
 	mutex_lock(&ctx->lock);
-	if (vb2_is_busy(&ctx->decoded) || vb2_is_streaming(&ctx->coded) ||
-	    (vb2_is_busy(&ctx->coded) && format->pixelformat != ctx->coded_format.pixelformat)) {
+	/*
+	 * VP9 and AV1 change the size of pictures between key frames: buffers of before may
+	 * stay, as what later pictures refer to or what is still being shown. As with
+	 * Hantro's decoder, queues need not stop for that.
+	 */
+	if (daedalus_has_prepared(&ctx->coded) || daedalus_has_prepared(&ctx->decoded) ||
+	    ((vb2_is_busy(&ctx->coded) || vb2_is_busy(&ctx->decoded)) &&
+	     format->pixelformat != ctx->coded_format.pixelformat)) {
 		ret = -EBUSY;
 	} else {
 		/* Another codec is another session to the daemon. */

@@ -330,6 +330,9 @@ static int daedalus_buf_prepare(struct vb2_buffer *vb)
 			return -EINVAL;
 		return 0;
 	}
+	/* It may have been made for another format. */
+	if (vb->num_planes != ctx->decoded_format.num_planes)
+		return -EINVAL;
 	for (i = 0; i < ctx->decoded_format.num_planes; i++)
 		if (vb2_plane_size(vb, i) < ctx->decoded_format.plane_fmt[i].sizeimage)
 			return -EINVAL;

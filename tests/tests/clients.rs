@@ -5,7 +5,7 @@
 //! decode, not just the core.
 //!
 //! With `DAEDALUS_DEVICE=kernel` the driver uses the kernel's device, for which a daemon is started here,
-//! and GStreamer's v4l2codecs joins the clients.
+//! and GStreamer's v4l2codecs joins the clients; so does its va plugin where there is a DRM render node.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -45,6 +45,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     if kernel::is_wanted() {
         daemon = Some(Daemon::start(&scratch.join("daemon.log"), &[])?);
         clients.push(Client::GstreamerV4l2);
+        if Client::GstreamerVa.missing().is_none() {
+            clients.push(Client::GstreamerVa);
+        }
     }
     let setting = Arc::new(Setting {
         environment: Environment {
@@ -52,7 +55,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
             display: display.name().to_owned(),
         },
         scratch,
-        limit: clients::LIMIT,
+        limit: clients::limit(),
     });
     let Corpus { streams, generated } = corpus::streams(tier()?)?;
     let mut trials = Vec::new();

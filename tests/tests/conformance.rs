@@ -51,7 +51,7 @@ fn of_catalogue(folder: &Path, display: &Xvfb) -> Result<Vec<Trial>, String> {
             display: display.name().to_owned(),
         },
         scratch: corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "conformance")?,
-        limit: clients::LIMIT,
+        limit: clients::limit(),
     });
     let version = CLIENT.version().map_err(|e| e.to_string())?;
     let pins = Arc::new(Pins::read(CLIENT, &version)?);

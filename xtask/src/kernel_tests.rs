@@ -9,7 +9,7 @@ use daedalus_tests::{driver, kernel};
 
 use crate::bed::kernel::{Flavour, Kernel};
 use crate::bed::module::{self, Module};
-use crate::bed::{self, Job, command, compliance, uml};
+use crate::bed::{self, Job, Outcome, command, compliance, uml};
 use crate::cargo;
 use crate::summary::Summary;
 
@@ -77,6 +77,12 @@ pub fn run(options: &Options<'_>, notes: &mut Vec<String>) -> Result<Summary, St
     let outcome = uml::run(&uml, &job)?;
     command::report(&outcome, false);
     let mut sum = Summary::default();
+    count(&outcome, &mut sum, notes);
+    Ok(sum)
+}
+
+/// Adds up what the test programs of a job have said, and the kernel.
+pub fn count(outcome: &Outcome, sum: &mut Summary, notes: &mut Vec<String>) {
     for line in outcome.stdout.lines() {
         sum.add(line);
         if line.starts_with("test ") && line.ends_with("... ignored") {
@@ -88,7 +94,6 @@ pub fn run(options: &Options<'_>, notes: &mut Vec<String>) -> Result<Summary, St
         sum.failed += 1;
         notes.extend(outcome.complaints().into_iter().map(|why| format!("FAILED: kernel: {why}")));
     }
-    Ok(sum)
 }
 
 /// The test programs that have something to do in a bed, by name.
@@ -111,7 +116,7 @@ fn programs() -> Result<Vec<(&'static str, PathBuf)>, String> {
 }
 
 /// The executable that a message of cargo's is about, if it is that of a test.
-fn executable(message: &str, test: &str) -> Option<PathBuf> {
+pub fn executable(message: &str, test: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let target = message.get("target")?;
     let is_test = target.get("kind")?.as_array()?.iter().any(|kind| kind == "test");

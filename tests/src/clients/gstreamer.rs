@@ -1,7 +1,9 @@
 //! gst-launch-1.0 with the decoders of gstreamer1.0-vaapi, of the newer `va` plugin, or of `v4l2codecs`.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -67,7 +69,8 @@ pub fn command(client: Client, stream: &Stream, setting: &Setting) -> Command {
         // The plugin's elements depend on the driver: a registry of our own, made by this run's driver.
         .env("GST_REGISTRY", setting.scratch.join("gst-registry.bin"))
         .env("GST_DEBUG_NO_COLOR", "1")
-        .arg("-q")
+        // A crash is to be one, and no wait for a debugger.
+        .args(["-q", "--no-fault"])
         .args(pipeline(client, stream));
     command
 }
@@ -101,9 +104,12 @@ fn pipeline(client: Client, stream: &Stream) -> Vec<OsString> {
     let mut elements: Vec<OsString> = vec!["filesrc".into(), source, "!".into()];
     // No type finder knows bare OBU streams.
     if stream.path.extension().is_some_and(|extension| extension == "obu") {
-        let annexb = stream.path.to_string_lossy().contains("annexb");
-        let framing = if annexb { "annexb" } else { "obu-stream" };
-        elements.push(format!("video/x-av1,stream-format={framing}").into());
+        let framing = if begins_with_delimiter(&stream.path) {
+            "stream-format=obu-stream"
+        } else {
+            "stream-format=annexb,alignment=tu"
+        };
+        elements.push(format!("video/x-av1,{framing}").into());
         elements.extend(["!", "av1parse"].map(OsString::from));
     } else {
         elements.push("parsebin".into());
@@ -111,6 +117,14 @@ fn pipeline(client: Client, stream: &Stream) -> Vec<OsString> {
     elements.extend(["!", &decoder, "!"].map(OsString::from));
     elements.push(raw.into());
     elements
+}
+
+/// Whether a file begins with a temporal delimiter that has its size, as OBU streams do that are not in
+/// the framing of the standard's Annex B.
+fn begins_with_delimiter(file: &Path) -> bool {
+    let mut start = [0; 2];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == [0x12, 0]
 }
 
 /// Cuts raw video into the frames of `stream` and hashes the visible area of each.

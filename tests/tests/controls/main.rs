@@ -76,7 +76,7 @@ fn test(arguments: &Arguments) -> Result<ExitCode, String> {
             display: display.name().to_owned(),
         },
         scratch: corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "controls")?,
-        limit: clients::LIMIT,
+        limit: clients::limit(),
     });
     let Corpus { streams, generated } = corpus::streams(tier)?;
     let tally = Arc::new(Mutex::new(Tally::default()));

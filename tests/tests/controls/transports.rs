@@ -56,7 +56,7 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, String> {
             display: display.name().to_owned(),
         },
         scratch: corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "transports")?,
-        limit: clients::LIMIT,
+        limit: clients::limit(),
     });
     // Its plugin has what the device has, so the device has to be there.
     let daemon = Daemon::start(&setting.scratch.join("daemon.log"), &[])?;

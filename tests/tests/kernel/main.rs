@@ -73,7 +73,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         Environment { directory: driver::directory()?, display: display.name().to_owned() };
     let scratch = corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "kernel")?;
     let full = std::env::var("DAEDALUS_KERNEL_ROUNDS").is_ok_and(|rounds| rounds == "full");
-    let setting = Setting { environment, scratch, limit: clients::LIMIT };
+    let setting = Setting { environment, scratch, limit: clients::limit() };
     let bed = Arc::new(Bed { setting, full });
     player::build(&bed)?;
     let trial = |(name, test): &(&str, Test)| {

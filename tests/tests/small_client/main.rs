@@ -67,7 +67,7 @@ fn test(arguments: &Arguments) -> Result<ExitCode, String> {
                     display: display.name().to_owned(),
                 },
                 scratch: corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "small-client")?,
-                limit: clients::LIMIT,
+                limit: clients::limit(),
             });
             let streams = catalogue::streams(&folder, Tier::Core)?;
             for name in STREAMS {

@@ -16,6 +16,7 @@ use crate::root::Mounts;
 mod guest;
 mod image;
 mod parts;
+mod tests;
 mod workshop;
 
 use guest::{Machine, Task};
@@ -38,8 +39,12 @@ Standard output is the command's; the kernel's warnings go to standard error. Th
 unless it succeeded and the kernel complained: that is a failure. 124: the time limit passed; 125: the
 guest died. All of it stays in target/vm/job-0: stdout, dmesg, console.
 
+With --tests the words are parts of test names instead, as for `./x test`; the test programs are in
+/daedalus/tests. All of the tests take hours: the machine is emulated.
+
   ./x vm 'load-daedalus && (daedalusd &) && sleep 3 && v4l2-compliance -d /dev/video0'
-  ./x vm 'modprobe vgem && vainfo --display drm --device /dev/dri/renderD128'";
+  ./x vm 'modprobe vgem && vainfo --display drm --device /dev/dri/renderD128'
+  ./x vm --tests --time-limit 7200 gstreamer-v4l2:: gstreamer-va::";
 
 /// What to do in the guest.
 #[derive(Args)]
@@ -54,11 +59,18 @@ pub struct Options {
     /// Make the image, and the roots to build in, anew
     #[arg(long)]
     renew: bool,
-    /// Seconds from power-on to power-off [default: 600, none for a shell]
+    /// Seconds from power-on to power-off [default: 600, none for a shell and tests]
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
+    /// Run the tests of clients on the kernel's device, or those whose name contains one of the words
+    #[arg(long)]
+    tests: bool,
     /// A line for the guest's shell, or `shell` for an interactive one
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required_unless_present = "build")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present_any = ["build", "tests"]
+    )]
     command: Vec<OsString>,
 }
 
@@ -68,7 +80,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     for word in &options.command {
         words.push(word.to_str().ok_or("the command is not UTF-8")?);
     }
-    let line = words.join(" ");
+    let line = if options.tests { tests::script(&words) } else { words.join(" ") };
     let shell = line == "shell";
 
     let workshop = workshop::get(options.renew)?;
@@ -78,7 +90,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let parts = project::target().join("vm/parts");
     if !options.no_build {
         let rooms = Rooms::get(&workshop, &image, options.renew)?;
-        rooms.build(&mounts, &image, &parts)?;
+        rooms.build(&mounts, &image, &parts, options.tests)?;
     }
     if options.build {
         println!("{}", parts.display());
@@ -88,11 +100,14 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let task = if shell { Task::Shell } else { Task::Run(&line) };
     let limit = match options.time_limit {
         Some(seconds) => Duration::from_secs(seconds),
-        None if shell => Duration::MAX,
+        None if shell || options.tests => Duration::MAX,
         None => Duration::from_secs(600),
     };
     let machine = Machine { workshop: &workshop, mounts: &mounts, parts: &parts };
     let outcome = machine.run(&task, limit)?;
     command::report(&outcome, false);
+    if options.tests {
+        return Ok(tests::summary(&outcome));
+    }
     Ok(ExitCode::from(outcome.code()))
 }

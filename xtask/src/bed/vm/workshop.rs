@@ -17,6 +17,7 @@ const PLAN: Plan = Plan {
         "libclang-dev",
         "libdav1d-dev",
         "libva-dev",
+        "libx11-dev",
         "nasm",
         "pkg-config",
         "rustc",

@@ -1,0 +1,53 @@
+//! The tests of clients, in the guest.
+
+use std::process::ExitCode;
+
+use daedalus_tests::{clients, driver, kernel};
+
+use super::parts::{PROJECT, TARGET, TESTS};
+use crate::bed::{Outcome, quoted};
+use crate::kernel_tests;
+use crate::summary::Summary;
+
+/// How much longer an emulated machine takes.
+const FACTOR: u32 = 20;
+
+/// What the guest's shell does: the tests whose names contain one of `filters`, or all of them.
+///
+/// The programs were built in a root where the project had another place; it has that one here as well.
+pub fn script(filters: &[&str]) -> String {
+    let vectors = format!("/{PROJECT}/../shared/vectors");
+    let mut lines = vec![
+        "load-daedalus && modprobe vgem || exit".to_owned(),
+        format!("mkdir -p /{PROJECT} {vectors} /{TARGET}/tmp"),
+        format!("mount --bind /daedalus/project /{PROJECT}"),
+        format!("mount --bind /daedalus/vectors {vectors}"),
+        "udevadm settle".to_owned(),
+        format!("export DAEDALUS_DEVICE={}", kernel::TRANSPORT),
+        format!("export {}=/daedalus/bin/daedalusd", kernel::DAEMON_VARIABLE),
+        format!("export {}=/daedalus/va", driver::DIRECTORY_VARIABLE),
+        format!("export {}={FACTOR}", clients::FACTOR_VARIABLE),
+        "status=0".to_owned(),
+    ];
+    let filters = if filters.is_empty() { &[""] } else { filters };
+    for test in TESTS {
+        for filter in filters {
+            lines.push(format!("/daedalus/tests/{test} --color never {} || status=$?", quoted(filter)));
+        }
+    }
+    lines.push("exit $status".to_owned());
+    lines.join("\n")
+}
+
+/// Says what became of them.
+pub fn summary(outcome: &Outcome) -> ExitCode {
+    let (mut sum, mut notes) = (Summary::default(), Vec::new());
+    kernel_tests::count(outcome, &mut sum, &mut notes);
+    println!();
+    for note in &notes {
+        println!("{note}");
+    }
+    println!("{sum}");
+    let good = sum.failed == 0 && sum.passed > 0;
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
