@@ -32,7 +32,10 @@ pub fn script(filters: &[&str]) -> String {
     let filters = if filters.is_empty() { &[""] } else { filters };
     for test in TESTS {
         for filter in filters {
-            lines.push(format!("/daedalus/tests/{test} --color never {} || status=$?", quoted(filter)));
+            lines.push(format!(
+                "/daedalus/tests/{test} --color never {} || status=$?",
+                quoted(filter)
+            ));
         }
     }
     lines.push("exit $status".to_owned());
