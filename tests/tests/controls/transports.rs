@@ -14,8 +14,8 @@ use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
 use daedalus_tests::kernel::Daemon;
 use daedalus_tests::stream::{Codec, Stream};
-use daedalus_uapi::record::Record;
 use daedalus_uapi::Controls;
+use daedalus_uapi::record::Record;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::compare::Comparison;
