@@ -14,6 +14,7 @@ use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
 use daedalus_tests::kernel::Daemon;
 use daedalus_tests::stream::{Codec, Stream};
+use daedalus_uapi::Controls;
 use daedalus_uapi::record::Record;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -33,18 +34,22 @@ const STREAMS: [&str; 9] = [
     "generated/av1/tiles4x2.ivf",
 ];
 
-/// Fields where GStreamer does not do as the kernel's documentation says: codec.control.field, and what it
-/// does.
-const GSTREAMER: &[(&str, &str)] = &[
-    ("h264.decode_params.dpb.pic_num", "sends the number of a frame's first field"),
-    ("h264.decode_params.top_field_order_cnt", "sends that of the first field with the second"),
-    ("h264.decode_params.bottom_field_order_cnt", "as top_field_order_cnt"),
+/// Fields where GStreamer does not do as the kernel's documentation says, or where that leaves it free:
+/// what the stream's name begins with, codec.control.field, and what it does.
+const GSTREAMER: &[(&str, &str, &str)] = &[
+    ("", "av1.tile_group_entry.tile_offset", "sends the frame header in front of the tiles"),
     (
-        "vp9.frame.seg.pred_probs",
-        "has zeros where none are coded, which the specification calls 255",
+        "h264/jvt/FRext/HCAFF1_HHI.264",
+        "h264.decode_params.dpb.pic_num",
+        "1.26: for both fields of a frame the number of that of the other parity",
     ),
-    ("vp9.frame.seg.tree_probs", "as pred_probs"),
-    ("av1.tile_group_entry.tile_offset", "sends the frame header in front of the tiles"),
+    (
+        "h264/jvt/FRext/HCAFF1_HHI.264",
+        "h264.decode_params.top_field_order_cnt",
+        "1.26: has that of the first field also with the second, which is a bottom field",
+    ),
+    ("vp9/", "vp9.frame.seg.pred_probs", "1.26: zeros where no segment is coded"),
+    ("vp9/", "vp9.frame.seg.tree_probs", "1.26: zeros where no segment is coded"),
 ];
 
 /// The tests, on the kernel device.
@@ -91,7 +96,10 @@ fn stream_test(stream: &Stream, setting: &Setting) -> Result<(), Failed> {
     let mut wrong = BTreeMap::<&str, (usize, String)>::new();
     for difference in &comparison.differences {
         let field = difference.field.as_str();
-        if masks::find(field).is_some() || GSTREAMER.iter().any(|(name, _)| *name == field) {
+        let peculiar = |(streams, name, _): &(&str, &str, &str)| {
+            *name == field && stream.name.starts_with(streams)
+        };
+        if masks::find(field).is_some() || GSTREAMER.iter().any(peculiar) {
             continue;
         }
         let line = || {
@@ -122,6 +130,26 @@ fn requests(client: Client, stream: &Stream, setting: &Setting) -> Result<Vec<Re
     daemon.stop()?;
     let text = fs::read_to_string(&dump).map_err(|e| format!("{}: {e}", dump.display()))?;
     let records = text.lines().map(|line| Record::from_json(line).map_err(|e| e.to_string()));
-    let records: Vec<Record> = records.collect::<Result<_, _>>()?;
-    if records.is_empty() { Err(format!("{client} sent no request")) } else { Ok(records) }
+    let mut records: Vec<Record> = records.collect::<Result<_, _>>()?;
+    if records.is_empty() {
+        return Err(format!("{client} sent no request"));
+    }
+    // Of pictures that were decoded twice the second counts: later ones refer to that.
+    let twice: Vec<bool> =
+        records.windows(2).map(|pair| is_decoded_again(&pair[0], &pair[1])).collect();
+    let mut twice = twice.into_iter();
+    records.retain(|_| !twice.next().unwrap_or(false));
+    Ok(records)
+}
+
+/// Whether the driver decodes AV1's `first` again, as it does when it has learnt too late in which slots
+/// that belongs: when a client fetches a picture before it sends the next one, which is chance.
+fn is_decoded_again(first: &Record, second: &Record) -> bool {
+    let (Controls::Av1(first), Controls::Av1(second)) = (&first.controls, &second.controls) else {
+        return false;
+    };
+    let mut first = first.clone();
+    first.frame.refresh_frame_flags = second.frame.refresh_frame_flags;
+    first.frame.reference_frame_ts = second.frame.reference_frame_ts;
+    first == *second
 }

@@ -83,7 +83,7 @@ impl Machine<'_> {
         // The kernel speaks on a serial line, the job on a console of its own.
         let fixed = format!(
             "qemu-system-x86_64 -machine q35 -nodefaults -no-user-config -no-reboot -display none \
-             -accel tcg,thread=multi -cpu max,la57=off -m 4G -smp {processors} \
+             -accel tcg,thread=multi -cpu max,la57=off -m 6G -smp {processors} \
              -kernel /{image}/vmlinux -initrd /{image}/initramfs \
              -drive if=virtio,format=raw,readonly=on,file=/{image}/root.squashfs \
              -serial file:/{FILES}/console \

@@ -38,6 +38,7 @@ const PACKAGES: &[&str] = &[
     "gstreamer1.0-plugins-good",
     "gstreamer1.0-plugins-bad",
     "gstreamer1.0-libav",
+    "gstreamer1.0-vaapi",
     // Graphics without a GPU.
     "libegl-mesa0",
     "libgl1-mesa-dri",

@@ -30,12 +30,12 @@ pub fn script(filters: &[&str]) -> String {
         "status=0".to_owned(),
     ];
     let filters = if filters.is_empty() { &[""] } else { filters };
+    // One at a time: GStreamer waits a second for a picture, however slow the machine is.
+    let options = "--test-threads 1 --color never";
     for test in TESTS {
         for filter in filters {
-            lines.push(format!(
-                "/daedalus/tests/{test} --color never {} || status=$?",
-                quoted(filter)
-            ));
+            let filter = quoted(filter);
+            lines.push(format!("/daedalus/tests/{test} {options} {filter} || status=$?"));
         }
     }
     lines.push("exit $status".to_owned());
