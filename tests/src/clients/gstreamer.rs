@@ -59,9 +59,11 @@ pub(super) fn decode(
 
 /// gst-launch-1.0 with the pipeline from the file to raw video in system memory; a sink has to follow.
 pub fn command(client: Client, stream: &Stream, setting: &Setting) -> Command {
-    let mut command = process::command("gst-launch-1.0");
+    let mut command = process::command("sh");
     setting.environment.apply(&mut command);
     command
+        // AV1 may ask for pictures to be shown at any size, for which v4l2codecs would take gigabytes.
+        .args(["-c", r#"ulimit -v 2000000 && exec gst-launch-1.0 "$@""#, "gst-launch-1.0"])
         // Accept a vendor that the plugin does not know.
         .env("GST_VAAPI_ALL_DRIVERS", "1")
         .env("GST_VA_ALL_DRIVERS", "1")
