@@ -101,8 +101,8 @@ static int daedalus_s_fmt_coded(struct file *file, void *priv, struct v4l2_forma
 	mutex_lock(&ctx->lock);
 	/*
 	 * VP9 and AV1 change the size of pictures between key frames: buffers of before may
-	 * stay, as what later pictures refer to or what is still being shown. As with
-	 * Hantro's decoder, queues need not stop for that.
+	 * stay, as what later pictures refer to or what is still being shown. GStreamer does
+	 * not stop the queues for that.
 	 */
 	if (daedalus_has_prepared(&ctx->coded) || daedalus_has_prepared(&ctx->decoded) ||
 	    ((vb2_is_busy(&ctx->coded) || vb2_is_busy(&ctx->decoded)) &&
