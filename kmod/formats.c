@@ -227,8 +227,8 @@ void daedalus_reset_formats(struct daedalus_context *ctx)
 	struct v4l2_pix_format_mplane *coded = &ctx->coded_format;
 
 	if (!ctx->codec) {
-		coded->width = 1280;
-		coded->height = 720;
+		coded->width = 640;
+		coded->height = 480;
 		coded->colorspace = V4L2_COLORSPACE_REC709;
 		daedalus_try_coded(ctx->dev, coded);
 	}
