@@ -17,6 +17,17 @@ pub(crate) struct Step {
     pub reset: bool,
     /// H.264: the request is the second field of the frame whose first field was written last.
     pub second_field: bool,
+    /// H.264: the request is a field that may be the first one of its frame.
+    pub first_field: Option<Parity>,
+}
+
+/// Which rows of a frame a field has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parity {
+    /// The even rows, from 0.
+    Top,
+    /// The odd rows.
+    Bottom,
 }
 
 /// Writes the bitstream of one session, request after request.

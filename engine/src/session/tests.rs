@@ -6,7 +6,12 @@ use daedalus_uapi::{Controls, vp9};
 use zerocopy::FromZeros;
 
 use super::*;
-use crate::{FrameLayout, PixelFormat, frame::PlanarView, reconstruct::Step};
+use crate::{
+    FrameLayout, PixelFormat,
+    decode::{Decoded, Output, Packet},
+    frame::{Planar, PlanarView},
+    reconstruct::{Parity, Step},
+};
 
 /// Copies the data; refuses data that starts with `!`; asks for a reset before data that starts with `r`;
 /// takes `bottom` for a second field.
@@ -17,7 +22,11 @@ impl Writer for CopyWriter {
         packet.extend_from_slice(data);
         match data.first() {
             Some(b'!') => Err(Error::Invalid { codec: Codec::Vp9, what: "data".into() }),
-            first => Ok(Step { reset: first == Some(&b'r'), second_field: data == b"bottom" }),
+            first => Ok(Step {
+                reset: first == Some(&b'r'),
+                second_field: data == b"bottom",
+                first_field: data.starts_with(b"top").then_some(Parity::Top),
+            }),
         }
     }
 }
@@ -40,13 +49,13 @@ struct LateDecoder {
 }
 
 impl Decoder for LateDecoder {
-    fn send(&mut self, id: u64, packet: &[u8], out: &mut Vec<Output>) {
-        self.drain(out);
-        self.seen.send(format!("{id}:{}", String::from_utf8_lossy(packet))).unwrap();
-        self.late = Some((id, packet[0]));
+    fn send(&mut self, Packet { id, bytes, .. }: Packet<'_>, out: &mut Vec<Output>) {
+        self.finish(id, out);
+        self.seen.send(format!("{id}:{}", String::from_utf8_lossy(bytes))).unwrap();
+        self.late = Some((id, bytes[0]));
     }
 
-    fn drain(&mut self, out: &mut Vec<Output>) {
+    fn finish(&mut self, _: u64, out: &mut Vec<Output>) {
         out.extend(self.late.take().map(|(id, colour)| Output {
             id,
             picture: Ok(Decoded { planar: Box::new(Flat(colour)), grained: None, damage: None }),
@@ -54,7 +63,7 @@ impl Decoder for LateDecoder {
     }
 
     fn reset(&mut self, out: &mut Vec<Output>) {
-        self.drain(out);
+        self.finish(u64::MAX, out);
         self.seen.send("reset".into()).unwrap();
     }
 }
@@ -85,7 +94,7 @@ impl Bench {
     fn new() -> Bench {
         let (tell, seen) = mpsc::channel();
         let decoder = Box::new(LateDecoder { seen: tell, late: None });
-        let session = Session::of(Codec::Vp9, Box::new(CopyWriter), decoder).unwrap();
+        let session = Session::of(Codec::Vp9, Box::new(CopyWriter), decoder, usize::MAX).unwrap();
         let (answers, answered) = mpsc::channel();
         Bench { session, seen, answers, answered }
     }
