@@ -260,7 +260,7 @@ fn hidden_frames_are_finished_one_by_one() {
 #[test]
 fn pictures_beside_a_broken_packet_are_those_of_one_thread() {
     let units = access_units(BFRAMES);
-    let broken = [&units[0], &units[1], &[0xff; 40][..], &units[2], &[][..], &units[3], &units[4]];
+    let broken = [units[0], units[1], &[0xff; 40][..], units[2], &[][..], units[3], units[4]];
     for threads in THREADS {
         let answers = decode(Codec::H264, &broken, threads);
         let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.is_ok());
