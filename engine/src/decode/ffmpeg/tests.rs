@@ -1,5 +1,7 @@
 //! Decoding through libavcodec, against what FFmpeg's own software decode shows of the same clips.
 
+mod fields;
+
 use super::*;
 
 const BFRAMES: &[u8] = include_bytes!("../../../tests/data/bframes.h264");
