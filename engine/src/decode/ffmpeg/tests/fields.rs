@@ -1,7 +1,7 @@
 //! Field pairs whose fields come one by one.
 //!
-//! The stream is written here: fields of two macroblocks, one of them skipped, which makes it a copy from a
-//! reference field, and one of raw samples (H.264 sections 7.3.2 to 7.3.5).
+//! The stream is written here: fields of two macroblocks, the first a copy from the oldest reference field,
+//! the second of raw samples (H.264 sections 7.3.2 to 7.3.5).
 
 use bitstream_io::{BigEndian, BitWrite, BitWriter};
 
@@ -43,11 +43,11 @@ impl Nal {
     }
 }
 
-/// Main profile, 32x32 in field pairs, pic_order_cnt_type 2, two reference frames; CAVLC.
+/// Main profile, 32x32 in field pairs, pic_order_cnt_type 2, three reference frames; CAVLC.
 fn parameter_sets() -> Vec<u8> {
     let mut sps = Nal::new(0x67);
     sps.bits(24, 0x4d001e);
-    sps.ue(&[0, 0, 2, 2]);
+    sps.ue(&[0, 0, 2, 3]);
     sps.bits(1, 0); // gaps_in_frame_num_value_allowed_flag
     sps.ue(&[1, 0]);
     // frame_mbs_only_flag, mb_adaptive_frame_field_flag, direct_8x8_inference_flag, no cropping, no VUI
@@ -65,6 +65,8 @@ fn parameter_sets() -> Vec<u8> {
 /// One field; the first of all is an IDR picture.
 fn field(frame: u32, bottom: bool) -> Vec<u8> {
     let idr = frame == 0 && !bottom;
+    // The first field of this frame, and the pairs that are left of those before.
+    let references = if bottom { 1 + 2 * frame.min(2) } else { 2 * frame.min(3) };
     let mut nal = Nal::new(if idr { 0x65 } else { 0x61 });
     nal.ue(&[0, if idr { 7 } else { 5 }, 0]);
     nal.bits(4, frame);
@@ -73,8 +75,10 @@ fn field(frame: u32, bottom: bool) -> Vec<u8> {
         nal.ue(&[0]);
         nal.bits(2, 0);
     } else {
-        // No override of the number of references, no modification, sliding window.
-        nal.bits(3, 0);
+        nal.bits(1, 1);
+        nal.ue(&[references - 1]);
+        // No modification of the list; sliding window.
+        nal.bits(2, 0);
     }
     nal.ue(&[0, 1]); // slice_qp_delta, no deblocking
     let colour = (20 + 30 * frame + 15 * u32::from(bottom)) as u8;
@@ -83,14 +87,21 @@ fn field(frame: u32, bottom: bool) -> Vec<u8> {
         nal.samples(colour + 7);
         nal.ue(&[25]);
     } else {
-        nal.ue(&[1, 30]);
+        // P_L0_16x16: ref_idx_l0 as te(v), no motion, no residual.
+        nal.ue(&[0, 0]);
+        match references {
+            1 => {}
+            2 => nal.bits(1, 0),
+            _ => nal.ue(&[references - 1]),
+        }
+        nal.ue(&[0, 0, 0, 0, 30]);
     }
     nal.samples(colour);
     let begin = if idr { parameter_sets() } else { Vec::new() };
     [begin, nal.finish()].concat()
 }
 
-const FRAMES: u32 = 6;
+const FRAMES: u32 = 7;
 
 /// What comes out if both fields of a frame are one packet.
 fn together(threads: usize) -> Vec<u32> {
