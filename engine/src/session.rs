@@ -27,7 +27,7 @@ use self::{
 };
 use crate::{
     Error, Result, Target,
-    decode::{Decoder, av1::Av1Decoder, ffmpeg::FfmpegDecoder},
+    decode::{Decoder, av1::Av1Decoder, ffmpeg::AdaptiveDecoder},
     reconstruct::{self, Writer},
 };
 
@@ -119,11 +119,11 @@ impl Session {
         let (writer, decoder): (Box<dyn Writer>, Box<dyn Decoder>) = match codec {
             Codec::H264 => (
                 Box::new(reconstruct::h264::H264Writer::new()),
-                Box::new(FfmpegDecoder::new(codec, threads)?),
+                Box::new(AdaptiveDecoder::new(codec, threads)?),
             ),
             Codec::Vp9 => (
                 Box::new(reconstruct::vp9::Vp9Writer::new()),
-                Box::new(FfmpegDecoder::new(codec, threads)?),
+                Box::new(AdaptiveDecoder::new(codec, threads)?),
             ),
             Codec::Av1 => {
                 (Box::new(reconstruct::av1::Av1Writer::new()), Box::new(Av1Decoder::new(threads)?))
@@ -141,7 +141,7 @@ impl Session {
         let closing = Arc::new(AtomicBool::new(false));
         let (messages, queue) = mpsc::channel();
         let (packer, packing) = Packer::new(codec);
-        let worker = Worker::new(writer, decoder, packer);
+        let worker = Worker::new(queue, writer, decoder, packer);
         let mut session = Session {
             codec,
             messages: Some(messages),
@@ -152,7 +152,7 @@ impl Session {
             owner: std::process::id(),
         };
         session.threads.push(spawn(codec, "packing", move || packing.run())?);
-        session.threads.push(spawn(codec, "decoding", move || worker.run(&queue, &closing))?);
+        session.threads.push(spawn(codec, "decoding", move || worker.run(&closing))?);
         Ok(session)
     }
 

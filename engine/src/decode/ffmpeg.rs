@@ -11,6 +11,7 @@
 //! packet is decoded when the T-1 packets after it have been sent; `filler` makes up for those that do
 //! not come.
 
+mod adaptive;
 mod capture;
 mod context;
 mod filler;
@@ -21,6 +22,7 @@ use std::{collections::VecDeque, ffi::c_int};
 use daedalus_uapi::Codec;
 use ffmpeg_sys_next as av;
 
+pub(crate) use self::adaptive::AdaptiveDecoder;
 use self::{
     capture::{Captures, Taken},
     context::{Context, error_text},
@@ -29,15 +31,25 @@ use self::{
 use super::{Decoded, Decoder, Output, Packet};
 use crate::{Error, Result, reconstruct::Parity};
 
+/// How threads share the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Division {
+    /// Each has a picture.
+    Pictures,
+    /// Each has a slice or tile column of the same picture. What is sent is complete at once.
+    Parts,
+}
+
 /// A libavcodec decoder.
-pub(crate) struct FfmpegDecoder {
+struct FfmpegDecoder {
     codec: Codec,
-    threads: usize,
+    /// Packets until one is complete.
+    length: usize,
     /// Refers to `captures`, and is therefore dropped before it.
     context: Context,
     captures: Box<Captures>,
     filler: Filler,
-    /// What the threads have, the oldest first; fewer entries than threads.
+    /// What the threads have, the oldest first; fewer entries than `length`.
     ring: VecDeque<Slot>,
     /// The ring may be one step behind what `ring` says.
     unsure: bool,
@@ -61,16 +73,17 @@ struct Job {
 impl FfmpegDecoder {
     /// A decoder for H.264 or VP9 with `threads` threads. With one thread, each picture is complete when
     /// its packet has been sent.
-    pub(crate) fn new(codec: Codec, threads: usize) -> Result<Self> {
+    fn new(codec: Codec, threads: usize, division: Division) -> Result<Self> {
         let captures = Box::new(Captures::new(codec));
+        let length = if division == Division::Pictures { threads } else { 1 };
         Ok(FfmpegDecoder {
             codec,
-            threads,
+            length,
             // SAFETY: boxed, so its address lasts until it is dropped, which happens after the context is.
-            context: unsafe { Context::open(codec, threads, &captures)? },
+            context: unsafe { Context::open(codec, threads, division, &captures)? },
             captures,
             filler: Filler::new(codec),
-            ring: VecDeque::with_capacity(threads),
+            ring: VecDeque::with_capacity(length),
             unsure: false,
         })
     }
@@ -83,19 +96,25 @@ impl FfmpegDecoder {
         };
         let status = self.context.decode(pts, bytes);
         self.ring.push_back(slot);
-        let oldest = if self.ring.len() < self.threads { None } else { self.ring.pop_front() };
+        let oldest = if self.ring.len() < self.length { None } else { self.ring.pop_front() };
         // The status is the oldest packet's; unless the newest failed before a thread had it, and the ring
         // has not turned. VP9's filler fails, as it may, where there is no picture to show.
         let harmless = self.codec == Codec::Vp9
             && status == av::AVERROR_INVALIDDATA
             && matches!(oldest, Some(Slot::Filler));
-        self.unsure |= status < 0 && self.threads > 1 && !harmless;
+        self.unsure |= status < 0 && self.length > 1 && !harmless;
         if self.unsure {
             return self.realign(oldest, status, out);
         }
         if let Some(Slot::Picture(job)) = oldest {
             out.push(self.answer(job, status));
         }
+    }
+
+    /// Decodes a picture that was answered elsewhere.
+    fn repeat(&mut self, bytes: &[u8]) {
+        self.filler.observe(bytes);
+        self.turn(Slot::Filler, bytes, &mut Vec::new());
     }
 
     fn turn_idle(&mut self, out: &mut Vec<Output>) {
@@ -121,18 +140,18 @@ impl FfmpegDecoder {
         }
         let filler = self.filler.bytes().to_vec();
         let mut in_a_row = 0;
-        for _ in 0..3 * self.threads {
+        for _ in 0..3 * self.length {
             let status = self.context.decode(av::AV_NOPTS_VALUE, &filler);
             self.ring.push_back(Slot::Filler);
-            if self.ring.len() >= self.threads {
+            if self.ring.len() >= self.length {
                 finished.extend(self.ring.pop_front().map(|slot| (slot, status)));
             }
             in_a_row = if status < 0 { 0 } else { in_a_row + 1 };
-            if in_a_row == self.threads {
+            if in_a_row == self.length {
                 break;
             }
         }
-        if in_a_row < self.threads {
+        if in_a_row < self.length {
             // References are lost, but not the hold on what is finished.
             self.context.flush();
             finished.extend(self.ring.drain(..).map(|slot| (slot, 0)));
@@ -185,7 +204,7 @@ impl FfmpegDecoder {
 
 impl Decoder for FfmpegDecoder {
     fn send(&mut self, packet: Packet<'_>, out: &mut Vec<Output>) {
-        let Packet { id, bytes, first_field } = packet;
+        let Packet { id, bytes, first_field, .. } = packet;
         let Ok(pts) = i64::try_from(id) else {
             let what = format!("timestamp {id}");
             let picture = Err(Error::Invalid { codec: self.codec, what });

@@ -33,13 +33,19 @@ pub(crate) struct Packet<'a> {
     pub bytes: &'a [u8],
     /// H.264: all of it is a field whose second field may follow as a packet of its own.
     pub first_field: Option<Parity>,
+    /// See [`Step::key`](crate::reconstruct::Step).
+    pub key: bool,
+    /// See [`Step::parts`](crate::reconstruct::Step).
+    pub parts: usize,
+    /// Its request came before the picture before it was decoded: the client works ahead.
+    pub queued: bool,
 }
 
 #[cfg(test)]
 impl<'a> Packet<'a> {
     /// A packet that is no first field.
     pub fn plain(id: u64, bytes: &'a [u8]) -> Packet<'a> {
-        Packet { id, bytes, first_field: None }
+        Packet { id, bytes, first_field: None, key: false, parts: 1, queued: false }
     }
 }
 

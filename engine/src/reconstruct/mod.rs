@@ -10,7 +10,7 @@ use daedalus_uapi::Controls;
 
 use crate::Result;
 
-/// What the decoder must do before it gets the packet.
+/// What there is to know about a request beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
     /// Forget all references first: the request starts anew where the bitstream alone does not say so.
@@ -19,6 +19,10 @@ pub(crate) struct Step {
     pub second_field: bool,
     /// H.264: the request is a field that may be the first one of its frame.
     pub first_field: Option<Parity>,
+    /// Neither this picture nor a later one refers to one before it. Not told for AV1.
+    pub key: bool,
+    /// Slices or tile columns, which can be decoded beside each other. Not told for AV1.
+    pub parts: usize,
 }
 
 /// Which rows of a frame a field has.

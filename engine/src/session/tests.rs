@@ -29,6 +29,7 @@ impl Writer for CopyWriter {
                 reset: first == Some(&b'r'),
                 second_field: data == b"bottom",
                 first_field: data.starts_with(b"top").then_some(Parity::Top),
+                ..Step::default()
             }),
         }
     }

@@ -2,9 +2,10 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::{
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, RecvTimeoutError, TryRecvError},
+        mpsc::{self, RecvTimeoutError},
     },
     time::Duration,
 };
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     decode::{Decoded, Decoder, Output, Packet},
-    reconstruct::{Parity, Writer},
+    reconstruct::{Step, Writer},
 };
 
 /// How long a first field waits for its second field when nothing else is queued. Then its client may be
@@ -42,13 +43,18 @@ struct Waiting {
     /// Of its last request.
     ticket: Ticket,
     destination: Destination,
-    first_field: Option<Parity>,
+    step: Step,
+    /// Its request was queued when the picture before it was sent.
+    queued: bool,
     /// What became of it, if its turn to be answered has not come.
     picture: Option<Result<Decoded>>,
 }
 
 /// The part of a session that lives on its thread.
 pub(super) struct Worker {
+    queue: mpsc::Receiver<Message>,
+    /// What was taken from the queue to see whether there is more.
+    next: Option<Message>,
     writer: Box<dyn Writer>,
     decoder: Box<dyn Decoder>,
     packer: Packer,
@@ -66,16 +72,21 @@ pub(super) struct Worker {
     expected: Ticket,
     /// The client has shown that it sends nothing while it waits for a picture.
     waits: bool,
+    /// A request was there before the answers for those before it were given.
+    behind: bool,
     outputs: Vec<Output>,
 }
 
 impl Worker {
     pub(super) fn new(
+        queue: mpsc::Receiver<Message>,
         writer: Box<dyn Writer>,
         decoder: Box<dyn Decoder>,
         packer: Packer,
     ) -> Worker {
         Worker {
+            queue,
+            next: None,
             writer,
             decoder,
             packer,
@@ -87,20 +98,18 @@ impl Worker {
             last_timestamp: 0,
             expected: 0,
             waits: false,
+            behind: false,
             outputs: Vec::new(),
         }
     }
 
-    pub(super) fn run(mut self, queue: &mpsc::Receiver<Message>, closing: &AtomicBool) {
+    pub(super) fn run(mut self, closing: &AtomicBool) {
         loop {
-            let message = match queue.try_recv() {
+            self.has_more();
+            let message = match self.next.take().map_or_else(|| self.idle(), Ok) {
                 Ok(message) => message,
-                Err(TryRecvError::Disconnected) => break,
-                Err(TryRecvError::Empty) => match self.idle(queue) {
-                    Ok(message) => message,
-                    Err(RecvTimeoutError::Timeout) => continue,
-                    Err(RecvTimeoutError::Disconnected) => break,
-                },
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
             };
             if closing.load(Ordering::Relaxed) {
                 self.abandon(message);
@@ -108,19 +117,30 @@ impl Worker {
             }
             match message {
                 Message::Expect(ticket) => self.expected = self.expected.max(ticket),
-                Message::Decode { ticket, request, reply } => self.decode(ticket, request, reply),
+                Message::Decode { ticket, request, reply } => {
+                    let queued = mem::take(&mut self.behind);
+                    self.decode(ticket, request, reply, queued);
+                }
             }
         }
-        self.end(queue);
+        self.end();
+    }
+
+    /// Whether a message is there already.
+    fn has_more(&mut self) -> bool {
+        if self.next.is_none() {
+            self.next = self.queue.try_recv().ok();
+        }
+        self.next.is_some()
     }
 
     /// Nothing is queued: finishes what somebody waits for, and waits for the next message.
-    fn idle(&mut self, queue: &mpsc::Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+    fn idle(&mut self) -> Result<Message, RecvTimeoutError> {
         let Some(last) = self.waiting.back().map(|waiting| waiting.id) else {
             if self.held.is_none() {
-                return Ok(queue.recv()?);
+                return Ok(self.queue.recv()?);
             }
-            let next = queue.recv_timeout(SECOND_FIELD_PATIENCE);
+            let next = self.queue.recv_timeout(SECOND_FIELD_PATIENCE);
             if matches!(next, Err(RecvTimeoutError::Timeout)) {
                 self.send_packet();
             }
@@ -130,25 +150,19 @@ impl Worker {
         let up_to = match wanted {
             Some(waiting) => waiting.id,
             None if self.waits => last,
-            None => match queue.recv_timeout(PATIENCE) {
+            None => match self.queue.recv_timeout(PATIENCE) {
                 Err(RecvTimeoutError::Timeout) => last,
                 message => return message,
             },
         };
         self.decoder.finish(up_to, &mut self.outputs);
-        self.deliver(true);
-        let next = queue.try_recv();
+        self.deliver();
         // Who says for what they wait need not be watched.
-        if self.expected == 0 {
-            self.waits = !matches!(next, Ok(Message::Decode { .. }));
-        }
-        next.map_err(|error| match error {
-            TryRecvError::Empty => RecvTimeoutError::Timeout,
-            TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
-        })
+        self.waits = self.expected == 0 && !self.behind;
+        Err(RecvTimeoutError::Timeout)
     }
 
-    fn decode(&mut self, ticket: Ticket, request: Request, reply: Reply) {
+    fn decode(&mut self, ticket: Ticket, request: Request, reply: Reply, queued: bool) {
         let Request { timestamp, controls, data, hold_capture, target, ungrained } = request;
         self.written.clear();
         let step = match self.writer.write(timestamp, &controls, &data, &mut self.written) {
@@ -167,7 +181,7 @@ impl Worker {
         self.last_timestamp = timestamp;
         if step.reset {
             self.decoder.reset(&mut self.outputs);
-            self.deliver(false);
+            self.deliver();
         }
         self.packet.append(&mut self.written);
         match &mut self.held {
@@ -178,7 +192,8 @@ impl Worker {
                 *other = ungrained.or(other.take());
                 replies.push(reply);
                 held.ticket = ticket;
-                held.first_field = step.first_field;
+                held.step.first_field = step.first_field;
+                held.step.parts += step.parts;
             }
             // A second field whose first field went out alone completes the same picture.
             None => {
@@ -186,7 +201,8 @@ impl Worker {
                     id: self.last_id,
                     ticket,
                     destination: Destination { target, ungrained, replies: vec![reply] },
-                    first_field: step.first_field,
+                    step,
+                    queued,
                     picture: None,
                 });
             }
@@ -198,12 +214,12 @@ impl Worker {
 
     fn send_packet(&mut self) {
         if let Some(waiting) = self.held.take() {
-            let Waiting { id, first_field, .. } = waiting;
+            let Waiting { id, step: Step { first_field, key, parts, .. }, queued, .. } = waiting;
             self.waiting.push_back(waiting);
-            let packet = Packet { id, bytes: &self.packet, first_field };
+            let packet = Packet { id, bytes: &self.packet, first_field, key, parts, queued };
             self.decoder.send(packet, &mut self.outputs);
             self.packet.clear();
-            self.deliver(false);
+            self.deliver();
         }
     }
 
@@ -214,14 +230,18 @@ impl Worker {
             id: self.last_id,
             ticket,
             destination,
-            first_field: None,
+            step: Step::default(),
+            queued: false,
             picture: Some(Err(error)),
         });
-        self.deliver(false);
+        self.deliver();
     }
 
-    /// Passes on what the decoder has finished, in decode order; with `here`, there is nothing else to do.
-    fn deliver(&mut self, here: bool) {
+    /// Passes on what the decoder has finished, in decode order.
+    fn deliver(&mut self) {
+        // Looked at before anybody gets an answer that they may wait for.
+        self.has_more();
+        self.behind = matches!(self.next, Some(Message::Decode { .. }));
         for Output { id, picture } in self.outputs.drain(..) {
             // Two fields that went to the decoder by themselves have one number.
             let unfinished = |waiting: &&mut Waiting| waiting.id == id && waiting.picture.is_none();
@@ -231,6 +251,8 @@ impl Worker {
             }
         }
         while let Some(Waiting { picture: Some(_), .. }) = self.waiting.front() {
+            // With nothing else to do.
+            let here = !self.has_more();
             if let Some(Waiting { id, destination, picture: Some(picture), .. }) =
                 self.waiting.pop_front()
             {
@@ -240,13 +262,15 @@ impl Worker {
     }
 
     /// Answers everything that is left.
-    fn end(mut self, queue: &mpsc::Receiver<Message>) {
+    fn end(mut self) {
         self.waiting.extend(self.held.take());
         for Waiting { id, destination, .. } in self.waiting.drain(..) {
             self.packer.pack(Output { id, picture: Err(Error::Abandoned) }, destination, false);
         }
-        while let Ok(message) = queue.try_recv() {
-            self.abandon(message);
+        while self.has_more() {
+            if let Some(message) = self.next.take() {
+                self.abandon(message);
+            }
         }
     }
 

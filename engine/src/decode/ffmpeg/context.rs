@@ -8,7 +8,7 @@ use std::{
 use daedalus_uapi::Codec;
 use ffmpeg_sys_next as av;
 
-use super::{capture::Captures, frame::CodedFrame};
+use super::{Division, capture::Captures, frame::CodedFrame};
 use crate::{Error, Result};
 
 /// Added to the level of each message of our contexts, so that it exceeds every level that a host
@@ -33,14 +33,14 @@ pub(super) struct Context {
 unsafe impl Send for Context {}
 
 impl Context {
-    /// Opens a decoder for H.264 or VP9 with `threads` frame threads, which reports its buffers to
-    /// `captures`.
+    /// Opens a decoder for H.264 or VP9 with so many threads, which reports its buffers to `captures`.
     ///
     /// # Safety
     /// `captures` must stay where it is until the context is dropped.
     pub(super) unsafe fn open(
         codec: Codec,
         threads: usize,
+        division: Division,
         captures: &Captures,
     ) -> Result<Context> {
         let setup = |what: &str| Error::Setup { codec, what: what.into() };
@@ -65,7 +65,10 @@ impl Context {
         unsafe {
             let fields = &mut *context.raw.as_ptr();
             fields.thread_count = threads as c_int;
-            fields.thread_type = av::FF_THREAD_FRAME as c_int;
+            fields.thread_type = match division {
+                Division::Pictures => av::FF_THREAD_FRAME,
+                Division::Parts => av::FF_THREAD_SLICE,
+            } as c_int;
             fields.log_level_offset = LOG_LEVEL_OFFSET;
             fields.flags |= av::AV_CODEC_FLAG_OUTPUT_CORRUPT as c_int;
             fields.flags2 |= av::AV_CODEC_FLAG2_SHOW_ALL as c_int;

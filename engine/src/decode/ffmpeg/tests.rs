@@ -76,7 +76,7 @@ fn checksum(picture: &Decoded) -> u32 {
 
 /// Sends packets with the ids 1000, 2000 ... and returns the answers, one per packet and in order.
 fn decode(codec: Codec, packets: &[&[u8]], threads: usize) -> Vec<Result<Decoded>> {
-    let mut decoder = FfmpegDecoder::new(codec, threads).unwrap();
+    let mut decoder = FfmpegDecoder::new(codec, threads, Division::Pictures).unwrap();
     send_all(&mut decoder, 1000, packets)
 }
 
@@ -154,7 +154,7 @@ fn pictures_outlive_their_decoder() {
 #[test]
 fn a_reset_decoder_starts_again_at_a_key_frame() {
     for threads in THREADS {
-        let mut decoder = FfmpegDecoder::new(Codec::H264, threads).unwrap();
+        let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
         let units = access_units(BFRAMES);
         send_all(&mut decoder, 1000, &units[..3]);
         let mut out = Vec::new();
@@ -176,7 +176,7 @@ fn a_lost_slice_marks_the_picture_and_the_next_key_frame_is_clean() {
         .unwrap();
     let holed = [&units[0][..second_slice], &units[0][third_slice..]].concat();
     for threads in THREADS {
-        let mut decoder = FfmpegDecoder::new(Codec::H264, threads).unwrap();
+        let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
         let damaged = send_all(&mut decoder, 1000, &[&holed]).remove(0).unwrap();
         assert_eq!(damaged.damage.as_deref(), Some("12 of 48 rows were not decoded"));
         assert_eq!(sums(send_all(&mut decoder, 11_000, &units)), BFRAMES_SUMS);
@@ -188,7 +188,7 @@ fn a_vp9_frame_cut_in_its_headers_is_not_clean_and_the_next_key_frame_is() {
     let frames = ivf_frames(ALTREF);
     // libavcodec reads zeros beyond the end of tile data and does not report that.
     for threads in THREADS {
-        let mut decoder = FfmpegDecoder::new(Codec::Vp9, threads).unwrap();
+        let mut decoder = FfmpegDecoder::new(Codec::Vp9, threads, Division::Pictures).unwrap();
         for length in [0, 1, 2, 9, 20] {
             let answer =
                 send_all(&mut decoder, 1000 + length as u64, &[&frames[0][..length]]).remove(0);
@@ -219,7 +219,7 @@ fn a_second_packet_of_the_same_id_completes_the_same_picture() {
     let units = access_units(BFRAMES);
     let third_slice = units[0].windows(4).rposition(|w| w == [0, 0, 1, 0x65]).unwrap();
     let (first, second) = units[0].split_at(third_slice);
-    let mut decoder = FfmpegDecoder::new(Codec::H264, 1).unwrap();
+    let mut decoder = FfmpegDecoder::new(Codec::H264, 1, Division::Pictures).unwrap();
     let mut out = Vec::new();
     decoder.send(Packet::plain(1000, first), &mut out);
     decoder.send(Packet::plain(1000, second), &mut out);
@@ -230,7 +230,7 @@ fn a_second_packet_of_the_same_id_completes_the_same_picture() {
 fn what_is_asked_for_is_finished_without_more_packets() {
     let units = access_units(BFRAMES);
     for threads in THREADS {
-        let mut decoder = FfmpegDecoder::new(Codec::H264, threads).unwrap();
+        let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
         let mut out = Vec::new();
         for (id, bytes) in (1..).zip(&units) {
             decoder.send(Packet::plain(id, bytes), &mut out);
@@ -245,7 +245,7 @@ fn what_is_asked_for_is_finished_without_more_packets() {
 fn hidden_frames_are_finished_one_by_one() {
     let frames = ivf_frames(ALTREF);
     for threads in THREADS {
-        let mut decoder = FfmpegDecoder::new(Codec::Vp9, threads).unwrap();
+        let mut decoder = FfmpegDecoder::new(Codec::Vp9, threads, Division::Pictures).unwrap();
         let mut out = Vec::new();
         for (id, bytes) in (1..).zip(&frames) {
             decoder.send(Packet::plain(id, bytes), &mut out);
@@ -269,5 +269,48 @@ fn pictures_beside_a_broken_packet_are_those_of_one_thread() {
         assert_eq!(bad.len(), 2, "{threads} threads");
         let good: Vec<u32> = good.into_iter().map(|answer| checksum(&answer.unwrap())).collect();
         assert_eq!(good, BFRAMES_SUMS, "{threads} threads");
+    }
+}
+
+/// What the adaptive decoder makes of `packets`, of which the ones in `keys` are key frames. The bits of
+/// `queued` say which packets have one behind them; for the others the picture is waited for.
+fn adapt(codec: Codec, packets: &[&[u8]], keys: &[usize], queued: u32, threads: usize) -> Vec<u32> {
+    let mut decoder = AdaptiveDecoder::new(codec, threads).unwrap();
+    let mut out = Vec::new();
+    for (at, bytes) in packets.iter().enumerate() {
+        let queued = queued >> (at % 32) & 1 != 0;
+        let id = at as u64 + 1;
+        let key = keys.contains(&at);
+        decoder.send(Packet { key, parts: 3, queued, ..Packet::plain(id, bytes) }, &mut out);
+        if !queued {
+            decoder.finish(id, &mut out);
+            assert_eq!(out.len() as u64, id);
+        }
+    }
+    decoder.finish(u64::MAX, &mut out);
+    if threads > 1 && queued == 0 {
+        assert_eq!(decoder.division, Division::Parts);
+    }
+    if queued == !0 {
+        assert_eq!(decoder.division, Division::Pictures);
+    }
+    assert!(out.iter().map(|output| output.id).eq(1..=packets.len() as u64));
+    sums(out.into_iter().map(|output| output.picture).collect())
+}
+
+#[test]
+fn the_division_of_work_may_change_at_any_time() {
+    let units = access_units(BFRAMES);
+    let units = [&units[..], &units, &units, &units].concat();
+    let frames = ivf_frames(ALTREF);
+    let frames = [&frames[..], &frames].concat();
+    let patterns = [0, !0, 2, 4, 0b1_0000, 0x5555_5555, 0x00f0_00f0, 0xffff_0000, 0xffff];
+    for threads in THREADS {
+        for queued in patterns {
+            let h264 = adapt(Codec::H264, &units, &[0, 5, 10, 15], queued, threads);
+            assert_eq!(h264, BFRAMES_SUMS.repeat(4), "{threads} threads, {queued:#x}");
+            let vp9 = adapt(Codec::Vp9, &frames, &[0, 14], queued, threads);
+            assert_eq!(vp9, ALTREF_SUMS.repeat(2), "{threads} threads, {queued:#x}");
+        }
     }
 }

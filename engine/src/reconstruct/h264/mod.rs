@@ -105,7 +105,7 @@ impl Writer for H264Writer {
         slices.iter().for_each(|slice| append_nal_unit(slice.nal, packet));
         history.mark(timestamp, controls, slices[0].nal);
         (self.sent, self.history) = (sent, history);
-        Ok(step)
+        Ok(Step { parts: slices.len(), ..step })
     }
 }
 
@@ -200,7 +200,7 @@ impl History {
         self.frame_num = params.frame_num;
         let first_field =
             self.first_field.map(|f| if f.bottom { Parity::Bottom } else { Parity::Top });
-        Step { reset, second_field, first_field }
+        Step { reset, second_field, first_field, key: idr, parts: 0 }
     }
 
     /// What the decoder keeps of the picture.

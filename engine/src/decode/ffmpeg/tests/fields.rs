@@ -130,13 +130,13 @@ fn fields_that_come_one_by_one_make_the_same_pictures() {
         // Whether somebody waits for the first field, and for the frame.
         for (wait_field, wait_frame) in [(false, false), (true, false), (true, true), (false, true)]
         {
-            let mut decoder = FfmpegDecoder::new(Codec::H264, threads).unwrap();
+            let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
             let mut out = Vec::new();
             for frame in 0..FRAMES {
                 let id = u64::from(frame + 1);
                 let first_field = Some(Parity::Top);
                 let bytes = &field(frame, false);
-                decoder.send(Packet { id, bytes, first_field }, &mut out);
+                decoder.send(Packet { first_field, ..Packet::plain(id, bytes) }, &mut out);
                 if wait_field {
                     decoder.finish(id, &mut out);
                     assert_eq!(out.len() as u64, 2 * id - 1, "{threads} threads");
@@ -167,11 +167,12 @@ fn fields_that_come_one_by_one_make_the_same_pictures() {
 #[test]
 fn a_field_without_its_second_does_not_hold_up_what_follows() {
     for threads in THREADS {
-        let mut decoder = FfmpegDecoder::new(Codec::H264, threads).unwrap();
+        let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
         let mut out = Vec::new();
         for (id, frame) in (1..).zip(0..FRAMES) {
             let first_field = Some(Parity::Top);
-            decoder.send(Packet { id, bytes: &field(frame, false), first_field }, &mut out);
+            decoder
+                .send(Packet { first_field, ..Packet::plain(id, &field(frame, false)) }, &mut out);
             decoder.finish(id, &mut out);
         }
         let answered = out.iter().filter(|output| output.picture.is_ok()).count();
