@@ -234,8 +234,16 @@ impl Client {
         };
         let (first, sps) = (header.clone(), Rc::clone(sps));
         let slices = Vec::new();
-        self.current =
-            Some(Current { picture, first, is_reference, is_idr, sps, parameters, slices, started });
+        self.current = Some(Current {
+            picture,
+            first,
+            is_reference,
+            is_idr,
+            sps,
+            parameters,
+            slices,
+            started,
+        });
         Ok(())
     }
 
@@ -384,7 +392,8 @@ impl Client {
     /// Decodes the picture whose slices have come and marks the references.
     fn finish_picture(&mut self) -> Result<(), String> {
         let Some(current) = self.current.take() else { return Ok(()) };
-        let Current { picture, first, is_reference, is_idr, sps, parameters, slices, started } = current;
+        let Current { picture, first, is_reference, is_idr, sps, parameters, slices, started } =
+            current;
         let decoder = self.decoder.as_ref().ok_or("no decoder")?;
         let matrix = VAIQMatrixBufferH264 {
             ScalingList4x4: [[16; 16]; 6],

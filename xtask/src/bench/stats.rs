@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn ratios_are_taken_pair_by_pair() {
         // The ratio of the medians would be 10 / 20.
-        let ratios = Summary::ratios([(10.0, 10.0), (5.0, 20.0), (30.0, 30.0), (1.0, 0.0)]).unwrap();
+        let ratios =
+            Summary::ratios([(10.0, 10.0), (5.0, 20.0), (30.0, 30.0), (1.0, 0.0)]).unwrap();
         assert_eq!(ratios.samples, [1.0, 0.25, 1.0]);
         assert_eq!(ratios.median, 1.0);
     }

@@ -1,7 +1,6 @@
 //! The machine that is measured on, and how busy it is.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use daedalus_tests::process;
@@ -101,11 +100,6 @@ fn peak_of(status: &str) -> Option<u64> {
 /// the peak is that of its whole life.
 pub fn forget_peak(pid: u32) {
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
-}
-
-/// Passes on how many threads the driver's and the daemon's decoders are to have.
-pub fn set_threads(command: &mut Command, threads: usize) {
-    command.env("DAEDALUS_THREADS", threads.to_string());
 }
 
 #[cfg(test)]
