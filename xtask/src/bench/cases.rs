@@ -125,6 +125,11 @@ impl Case {
         filters.is_empty() || filters.iter().any(|filter| self.id().contains(filter.as_str()))
     }
 
+    /// For people.
+    pub fn told(&self, transport: Transport) -> String {
+        format!("{} ({})", self.id(), transport.name())
+    }
+
     /// A row without figures yet.
     pub fn row(&self, transport: Transport, title: String) -> Row {
         Row {

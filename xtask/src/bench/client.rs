@@ -73,6 +73,8 @@ pub struct Task {
     pub convert: bool,
     /// Whether each picture is waited for before the next is sent.
     pub wait_each: bool,
+    /// In software: threads of a decoder; one if zero.
+    pub threads: u32,
     /// So many decoders at a time; one if zero.
     pub sessions: u32,
     /// So many times over; once if zero.
@@ -89,6 +91,7 @@ pub fn run(setting: &Setting, clip: &Clip, task: Task) -> Result<(Run, Said), St
             command.args([name, &value.to_string()]);
         }
     };
+    option("--threads", task.threads);
     option("--sessions", task.sessions);
     option("--loops", task.loops);
     option("--sample", task.sample);

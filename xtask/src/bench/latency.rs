@@ -7,7 +7,11 @@ use super::pairs;
 use super::report::{Bound, Row, Target};
 use super::setting::Setting;
 use super::stats::{Summary, quantile};
-use super::throughput::{ThroughVa, detail};
+use super::throughput::{Sides, detail};
+
+/// What is said of rows that libavcodec cannot fill.
+const SMALL_CLIENT: &str = "this libavcodec does not decode High 10 through VA-API: a small client of our own does, \
+     whose clock starts when it has read a picture's first slice header";
 
 /// Milliseconds of a run.
 struct Latency {
@@ -32,12 +36,13 @@ struct Software {
 
 /// One row.
 pub fn latency(setting: &Setting, case: &Case, clip: &Clip) -> Result<Row, String> {
-    let small = ThroughVa::new(setting, clip);
+    // Our client's libavcodec is that of ffmpeg.
+    let small = Sides::new(setting, clip).are_own();
     let va = || {
-        let (_, said) = if small.note().is_empty() {
-            client::run(setting, clip, Task { va: true, wait_each: true, ..Task::default() })?
-        } else {
+        let (_, said) = if small {
             client::run_small(setting, clip, Pace::WaitEach)?
+        } else {
+            client::run(setting, clip, Task { va: true, wait_each: true, ..Task::default() })?
         };
         Latency::of(&said.latencies)
     };
@@ -45,15 +50,14 @@ pub fn latency(setting: &Setting, case: &Case, clip: &Clip) -> Result<Row, Strin
         let task = Task { wait_each: true, convert, ..Task::default() };
         client::run(setting, clip, task).and_then(|(_, said)| Latency::of(&said.latencies))
     };
-    let runs = pairs::run(
-        &format!("{} ({})", case.id(), setting.transport.name()),
-        setting.pairs,
-        va,
-        || Ok(Software { planar: one(false)?, packed: one(true)? }),
-    )?;
+    let runs = pairs::run(&case.told(setting.transport), setting.pairs, va, || {
+        Ok(Software { planar: one(false)?, packed: one(true)? })
+    })?;
     let mut row = case.row(setting.transport, clip.title());
-    row.unit = "ms (median of frames)".into();
-    row.note = small.note();
+    row.unit = "ms".into();
+    if small {
+        row.note = SMALL_CLIENT.into();
+    }
     row.ours = Summary::of(runs.iter().map(|(ours, _)| ours.median));
     row.reference = Summary::of(runs.iter().map(|(_, software)| software.packed.median));
     let ratios = runs.iter().map(|(ours, software)| (ours.median, software.packed.median));

@@ -3,13 +3,13 @@
 use super::cases::{self, Case};
 use super::client::{self, Task};
 use super::clips::Clip;
-use super::ffmpeg::{self, Way};
+use super::ffmpeg::Way;
 use super::outcome::Run;
 use super::pairs;
 use super::report::{Bound, Row, Target};
 use super::setting::Setting;
 use super::stats::Summary;
-use super::throughput::{ThroughVa, compare, detail};
+use super::throughput::{Sides, compare, detail};
 
 /// Frames of a long run.
 const FRAMES: u32 = 10_000;
@@ -19,17 +19,13 @@ const NOTHING: f64 = 1024.0;
 
 /// The client's peak against that of software, and the daemon's.
 pub fn peak(setting: &Setting, case: &Case, clip: &Clip) -> Result<Row, String> {
-    let va = ThroughVa::new(setting, clip);
-    let runs = pairs::run(
-        &format!("{} ({})", case.id(), setting.transport.name()),
-        // It hardly changes from run to run.
-        setting.pairs.min(3),
-        || va.run(setting, clip, Way::Surfaces),
-        || ffmpeg::run(setting, clip, Way::Software(setting.threads)),
-    )?;
+    let sides = Sides::new(setting, clip);
+    // It hardly changes from run to run.
+    let count = setting.pairs.min(3);
+    let runs = sides.pairs(case, count, Way::Surfaces, Way::Software(setting.threads))?;
     let mut row = case.row(setting.transport, clip.title());
     row.unit = "MiB".into();
-    row.note = va.note();
+    row.note = sides.note();
     compare(&mut row, &runs, |run: &Run| run.peak as f64 / 1024.0);
     if setting.daemon.is_some() {
         detail(&mut row, "daemon MiB", &runs, |(ours, _)| {
@@ -42,8 +38,7 @@ pub fn peak(setting: &Setting, case: &Case, clip: &Clip) -> Result<Row, String> 
 /// How much more is in use after [`FRAMES`] frames of one stream than after a tenth of them.
 pub fn growth(setting: &Setting, case: &Case, clip: &Clip, quick: bool) -> Result<Row, String> {
     let frames = if quick { FRAMES / 10 } else { FRAMES };
-    let what = format!("{} ({})", case.id(), setting.transport.name());
-    pairs::progress(&what, 1, 1);
+    pairs::progress(&case.told(setting.transport), 1, 1);
     let (loops, sample) = (frames.div_ceil(clip.extent.frames), frames / 10);
     let (run, said) =
         client::run(setting, clip, Task { va: true, loops, sample, ..Task::default() })?;

@@ -31,7 +31,7 @@ fn row(setting: &Setting, case: &Case, clip: &Clip, count: u32) -> Result<Row, S
         client::run(setting, clip, task)
     };
     let runs: Vec<Pair> = pairs::run(
-        &format!("{}/{count} ({})", case.id(), setting.transport.name()),
+        &format!("{}, {count} at a time", case.told(setting.transport)),
         // Eight sessions take eight times as long as everything else.
         setting.pairs.min(3),
         || run(count),
@@ -39,8 +39,7 @@ fn row(setting: &Setting, case: &Case, clip: &Clip, count: u32) -> Result<Row, S
     )?;
     let mut row = case.row(setting.transport, clip.title());
     row.name = format!("{}/{count}", case.name);
-    row.unit = "fps of all".into();
-    row.note = "compared with one session".into();
+    row.unit = "fps".into();
     row.ours = Summary::of(runs.iter().map(|((all, _), _)| all.fps()));
     row.reference = Summary::of(runs.iter().map(|(_, (one, _))| one.fps()));
     row.ratio = Summary::ratios(runs.iter().map(|((all, _), (one, _))| (all.fps(), one.fps())));

@@ -1,7 +1,7 @@
 //! Frames per second, and processor time per frame.
 
 use super::cases::{self, Case};
-use super::client::{self, Pace};
+use super::client::{self, Pace, Task};
 use super::clips::Clip;
 use super::ffmpeg::{self, Way};
 use super::outcome::Run;
@@ -11,49 +11,67 @@ use super::setting::Setting;
 use super::stats::Summary;
 
 /// What is said of rows that ffmpeg cannot fill.
-const SMALL_CLIENT: &str =
-    "VA side: a small client of our own; this ffmpeg does not decode High 10 through VA-API";
+const NO_FFMPEG: &str = "this ffmpeg does not decode High 10 through VA-API: a small client of our own does, and \
+     the reference is not the ffmpeg program either but a client of libavcodec that is as small";
 
-/// Decodes through VA-API, with the small client where ffmpeg cannot. Also what a reader must know of it.
-pub struct ThroughVa {
-    small: bool,
+/// Who decodes a clip: ffmpeg, or clients of our own where that cannot.
+pub struct Sides<'s> {
+    setting: &'s Setting,
+    clip: &'s Clip,
+    own: bool,
 }
 
-impl ThroughVa {
+impl<'s> Sides<'s> {
     /// Finds out who can decode `clip`.
-    pub fn new(setting: &Setting, clip: &Clip) -> Self {
+    pub fn new(setting: &'s Setting, clip: &'s Clip) -> Self {
         let high10 = clip.recipe.name == "h264-10bit";
-        Self { small: high10 && !ffmpeg::can(setting, clip) }
+        Self { setting, clip, own: high10 && !ffmpeg::can(setting, clip) }
+    }
+
+    /// Whether clients of our own do.
+    pub fn are_own(&self) -> bool {
+        self.own
     }
 
     /// For [`Row::note`].
     pub fn note(&self) -> String {
-        if self.small { SMALL_CLIENT.into() } else { String::new() }
+        if self.own { NO_FFMPEG.into() } else { String::new() }
     }
 
-    /// One run.
-    pub fn run(&self, setting: &Setting, clip: &Clip, way: Way) -> Result<Run, String> {
-        if self.small {
-            let pace = if way == Way::Download { Pace::Download } else { Pace::Surfaces };
-            client::run_small(setting, clip, pace).map(|(run, _)| run)
-        } else {
-            ffmpeg::run(setting, clip, way)
+    /// A run in this way.
+    pub fn run(&self, way: Way) -> Result<Run, String> {
+        let Self { setting, clip, own } = *self;
+        match way {
+            _ if !own => ffmpeg::run(setting, clip, way),
+            Way::Surfaces => Ok(client::run_small(setting, clip, Pace::Surfaces)?.0),
+            Way::Download => Ok(client::run_small(setting, clip, Pace::Download)?.0),
+            Way::Software(threads) => {
+                let task = Task { convert: true, threads: threads as u32, ..Task::default() };
+                Ok(client::run(setting, clip, task)?.0)
+            }
         }
+    }
+
+    /// Pairs of runs in two ways.
+    pub fn pairs(
+        &self,
+        case: &Case,
+        count: usize,
+        ours: Way,
+        reference: Way,
+    ) -> Result<Vec<(Run, Run)>, String> {
+        let what = case.told(self.setting.transport);
+        pairs::run(&what, count, || self.run(ours), || self.run(reference))
     }
 }
 
 /// Frames per second against software with as many threads.
 pub fn throughput(setting: &Setting, case: &Case, clip: &Clip, way: Way) -> Result<Row, String> {
-    let va = ThroughVa::new(setting, clip);
-    let runs = pairs::run(
-        &format!("{} ({})", case.id(), setting.transport.name()),
-        setting.pairs,
-        || va.run(setting, clip, way),
-        || ffmpeg::run(setting, clip, Way::Software(setting.threads)),
-    )?;
+    let sides = Sides::new(setting, clip);
+    let runs = sides.pairs(case, setting.pairs, way, Way::Software(setting.threads))?;
     let mut row = case.row(setting.transport, clip.title());
     row.unit = "fps".into();
-    row.note = va.note();
+    row.note = sides.note();
     compare(&mut row, &runs, Run::fps);
     let limit = if way == Way::Surfaces { 0.97 } else { 0.90 };
     if let (Some(ratio), true) = (&row.ratio, cases::has_targets(setting)) {
@@ -66,16 +84,11 @@ pub fn throughput(setting: &Setting, case: &Case, clip: &Clip, way: Way) -> Resu
 
 /// Processor time per frame against software with one thread.
 pub fn cost(setting: &Setting, case: &Case, clip: &Clip) -> Result<Row, String> {
-    let va = ThroughVa::new(setting, clip);
-    let runs = pairs::run(
-        &format!("{} ({})", case.id(), setting.transport.name()),
-        setting.pairs,
-        || va.run(setting, clip, Way::Surfaces),
-        || ffmpeg::run(setting, clip, Way::Software(1)),
-    )?;
+    let sides = Sides::new(setting, clip);
+    let runs = sides.pairs(case, setting.pairs, Way::Surfaces, Way::Software(1))?;
     let mut row = case.row(setting.transport, clip.title());
     row.unit = "CPU ms/frame".into();
-    row.note = va.note();
+    row.note = sides.note();
     compare(&mut row, &runs, Run::cost);
     if let (Some(ratio), true) = (&row.ratio, cases::has_targets(setting)) {
         row.targets.push(Target::new("ratio", ratio.median, Bound::AtMost, 1.08));
@@ -85,16 +98,11 @@ pub fn cost(setting: &Setting, case: &Case, clip: &Clip) -> Result<Row, String> 
 
 /// Processor time per pixel, and frames per second.
 pub fn size(setting: &Setting, case: &Case, clip: &Clip) -> Result<Row, String> {
-    let va = ThroughVa::new(setting, clip);
-    let runs = pairs::run(
-        &format!("{} ({})", case.id(), setting.transport.name()),
-        setting.pairs,
-        || va.run(setting, clip, Way::Surfaces),
-        || ffmpeg::run(setting, clip, Way::Software(setting.threads)),
-    )?;
+    let sides = Sides::new(setting, clip);
+    let runs = sides.pairs(case, setting.pairs, Way::Surfaces, Way::Software(setting.threads))?;
     let mut row = case.row(setting.transport, clip.title());
     row.unit = "CPU ns/pixel".into();
-    row.note = va.note();
+    row.note = sides.note();
     let pixels = cases::pixels(clip);
     compare(&mut row, &runs, |run| run.processor * 1e9 / pixels);
     detail(&mut row, "fps", &runs, |(ours, _)| ours.fps());
