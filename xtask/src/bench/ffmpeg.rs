@@ -16,14 +16,18 @@ const LIMIT: Duration = Duration::from_secs(1200);
 /// How ffmpeg decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Through VA-API. Frames stay in their surfaces and are dropped there, except for the last, which is
-    /// downloaded: the clock stops when it is there, and so are then all before it.
+    /// Through VA-API. Frames stay in their surfaces and are dropped there, except for the last few, which
+    /// are downloaded: the clock stops when they are there, and so are then all before them.
     Surfaces,
     /// Through VA-API; every frame is downloaded.
     Download,
     /// With so many threads, every frame converted to NV12 or P010.
     Software(usize),
 }
+
+/// How many frames at the end are downloaded: the picture that is decoded last is not always shown last, but
+/// at most one group of B-frames earlier.
+const LAST: u64 = 4;
 
 /// Decodes `clip`. It is an error if any frame is missing, or if somebody else than was asked decoded.
 pub fn run(setting: &Setting, clip: &Clip, way: Way) -> Result<Run, String> {
@@ -39,7 +43,7 @@ pub fn run(setting: &Setting, clip: &Clip, way: Way) -> Result<Run, String> {
     let (filter, given) = match way {
         Way::Surfaces => {
             let download = Fetch::Download.filter(layout);
-            (format!("select=eq(n\\,{}),{download}", frames - 1), 1)
+            (format!("select=gte(n\\,{}),{download}", frames - LAST), LAST)
         }
         Way::Download => (Fetch::Download.filter(layout), frames),
         Way::Software(_) => (format!("format={}", layout.ffmpeg()), frames),
