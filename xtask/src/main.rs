@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bed;
+mod bench;
 mod build;
 mod cargo;
 mod conformance;
@@ -48,6 +49,8 @@ enum Command {
     /// Encode what seeds draw (encoder, options, size, pictures), decode it through VA-API and compare
     /// every frame with software decoding
     Random(random::Arguments),
+    /// Measure Daedalus beside software decoding: throughput, processor time, latency, sessions, memory
+    Bench(bench::Options),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
     /// Build daedalus_drv_video.so and daedalusd and say where they are
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Random(arguments) => random::run(&arguments),
+        Command::Bench(options) => bench::run(&options),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),
