@@ -110,12 +110,10 @@ fn measure(case: &Case, frames: usize) -> Outcome {
     let mut planes: Vec<_> =
         (0..frames).map(|_| Plane::new(case.bytes_per_sample, case.planes)).collect();
     let mut times = [Vec::new(), Vec::new()];
-    let mut next = 0;
     for round in 0..2 * ROUNDS {
         // The order changes as well: A B, B A, A B ...
         let which = (round / 2 + round) % 2;
-        let plane = black_box(&mut planes[next % frames]);
-        next += 1;
+        let plane = black_box(&mut planes[round % frames]);
         let started = Instant::now();
         [memcpy, case.pack][which](plane);
         black_box(&plane.to);
