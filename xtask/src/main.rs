@@ -16,6 +16,7 @@ mod kernel_tests;
 mod kmod;
 mod lint;
 mod mirror;
+mod progress;
 mod project;
 mod random;
 mod root;
@@ -23,6 +24,7 @@ mod sheet;
 mod summary;
 mod table;
 mod test;
+mod threads;
 mod timing;
 
 /// A VA-API driver that decodes H.264, VP9 and AV1 in software.
@@ -48,6 +50,9 @@ enum Command {
     /// Encode what seeds draw (encoder, options, size, pictures), decode it through VA-API and compare
     /// every frame with software decoding
     Random(random::Arguments),
+    /// Decode streams with every number of decoder threads under random scheduling delays and compare
+    /// every frame
+    Threads(threads::Options),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
     /// Build daedalus_drv_video.so and daedalusd and say where they are
@@ -90,6 +95,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Random(arguments) => random::run(&arguments),
+        Command::Threads(options) => threads::run(&options),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),
