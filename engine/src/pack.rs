@@ -1,5 +1,7 @@
 //! Planar picture → packed NV12 or P010 in the client's memory.
 
+mod rows;
+
 use crate::{
     Error, Result,
     frame::{FrameLayout, PixelFormat, PlanarView},
@@ -25,23 +27,28 @@ pub(crate) fn pack(view: &PlanarView<'_>, layout: &FrameLayout, memory: &mut [u8
         (view.width.min(layout.width as usize), view.height.min(layout.height as usize));
     let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
 
-    let luma_rows = rows(memory, layout.offset[0], layout.pitch[0], width * bytes, height)?;
+    let luma_rows = rows_of(memory, layout.offset[0], layout.pitch[0], width * bytes, height)?;
     let (source, pitch) = view.luma;
     for (to, from) in luma_rows.zip(source.chunks(pitch)) {
         match layout.format {
             PixelFormat::Nv12 => to.copy_from_slice(&from[..width]),
-            PixelFormat::P010 => widen_row(to, &from[..width * 2]),
+            PixelFormat::P010 => rows::widen(to, &from[..width * 2]),
         }
     }
-    let chroma_rows =
-        rows(memory, layout.offset[1], layout.pitch[1], chroma_width * 2 * bytes, chroma_height)?;
+    let chroma_rows = rows_of(
+        memory,
+        layout.offset[1],
+        layout.pitch[1],
+        chroma_width * 2 * bytes,
+        chroma_height,
+    )?;
     match view.chroma {
         Some([(cb, cb_pitch), (cr, cr_pitch)]) => {
             for ((to, cb), cr) in chroma_rows.zip(cb.chunks(cb_pitch)).zip(cr.chunks(cr_pitch)) {
                 let (cb, cr) = (&cb[..chroma_width * bytes], &cr[..chroma_width * bytes]);
                 match layout.format {
-                    PixelFormat::Nv12 => interleave8(to, cb, cr),
-                    PixelFormat::P010 => interleave10(to, cb, cr),
+                    PixelFormat::Nv12 => rows::interleave8(to, cb, cr),
+                    PixelFormat::P010 => rows::interleave10(to, cb, cr),
                 }
             }
         }
@@ -60,7 +67,7 @@ pub(crate) fn pack(view: &PlanarView<'_>, layout: &FrameLayout, memory: &mut [u8
 }
 
 /// The rows of a plane: `count` slices of `length` bytes, `pitch` apart.
-fn rows(
+fn rows_of(
     memory: &mut [u8],
     offset: usize,
     pitch: usize,
@@ -75,28 +82,6 @@ fn rows(
         )));
     }
     Ok(memory[offset..].chunks_mut(pitch).take(count).map(move |row| &mut row[..length]))
-}
-
-/// 10-bit samples from the lower to the upper bits.
-fn widen_row(to: &mut [u8], from: &[u8]) {
-    for (to, from) in to.chunks_exact_mut(2).zip(from.chunks_exact(2)) {
-        to.copy_from_slice(&(u16::from_le_bytes([from[0], from[1]]) << 6).to_le_bytes());
-    }
-}
-
-fn interleave8(to: &mut [u8], cb: &[u8], cr: &[u8]) {
-    for ((to, cb), cr) in to.chunks_exact_mut(2).zip(cb).zip(cr) {
-        to[0] = *cb;
-        to[1] = *cr;
-    }
-}
-
-fn interleave10(to: &mut [u8], cb: &[u8], cr: &[u8]) {
-    for ((to, cb), cr) in to.chunks_exact_mut(4).zip(cb.chunks_exact(2)).zip(cr.chunks_exact(2)) {
-        let (first, second) = to.split_at_mut(2);
-        widen_row(first, cb);
-        widen_row(second, cr);
-    }
 }
 
 #[cfg(test)]
@@ -145,6 +130,78 @@ mod tests {
         let mut memory = [0u8; 8];
         pack(&view, &layout, &mut memory).unwrap();
         assert_eq!(memory, [0xc0, 0xff, 0x40, 0x00, 0x00, 0x80, 0x00, 0x80]);
+    }
+
+    /// A picture in 8 or 10 bits whose samples are all different enough, with gaps between its rows.
+    fn picture(width: usize, height: usize, bytes: usize) -> ([Vec<u8>; 3], [usize; 3]) {
+        let plane = |number: usize, width: usize, height: usize| {
+            let pitch = width * bytes + 6;
+            let sample = |at: usize| (at * 13 + number * 91) % if bytes == 2 { 1024 } else { 256 };
+            let plane = (0..pitch * height).map(|at| match bytes {
+                1 => sample(at) as u8,
+                _ => (sample(at / 2) as u16).to_le_bytes()[at % 2],
+            });
+            (plane.collect(), pitch)
+        };
+        let half = (width.div_ceil(2), height.div_ceil(2));
+        let planes = [plane(0, width, height), plane(1, half.0, half.1), plane(2, half.0, half.1)];
+        (planes.clone().map(|(plane, _)| plane), planes.map(|(_, pitch)| pitch))
+    }
+
+    /// Sample by sample, with no thought for speed.
+    fn naive(view: &PlanarView<'_>, layout: &FrameLayout, memory: &mut [u8]) {
+        let bytes = layout.format.bytes_per_sample();
+        let mut put = |at: usize, (plane, pitch): (&[u8], usize), x: usize, y: usize| {
+            let from = y * pitch + x * bytes;
+            match bytes {
+                1 => memory[at] = plane[from],
+                _ => {
+                    let value = (u32::from(plane[from]) + 256 * u32::from(plane[from + 1])) * 64;
+                    memory[at] = (value % 256) as u8;
+                    memory[at + 1] = (value / 256) as u8;
+                }
+            }
+        };
+        let (width, height) =
+            (view.width.min(layout.width as usize), view.height.min(layout.height as usize));
+        for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+            put(layout.offset[0] + y * layout.pitch[0] + x * bytes, view.luma, x, y);
+            if let (Some([cb, cr]), true) = (view.chroma, x % 2 == 0 && y % 2 == 0) {
+                let at = layout.offset[1] + y / 2 * layout.pitch[1] + x * bytes;
+                put(at, cb, x / 2, y / 2);
+                put(at + bytes, cr, x / 2, y / 2);
+            }
+        }
+    }
+
+    #[test]
+    fn every_width_is_packed_as_sample_by_sample() {
+        for (format, bit_depth) in [(PixelFormat::Nv12, 8), (PixelFormat::P010, 10)] {
+            let bytes = format.bytes_per_sample();
+            // The surface is larger than the picture, as large, and smaller.
+            for (width, height, slack) in
+                (1..=67).flat_map(|width| [(width, 5, 3), (width, 4, 0), (width + 2, 6, -2)])
+            {
+                let (planes, pitches) = picture(width, height, bytes);
+                let [luma, cb, cr] = [0, 1, 2].map(|n| (&planes[n][..], pitches[n]));
+                let view = PlanarView { width, height, bit_depth, luma, chroma: Some([cb, cr]) };
+                let (across, down) =
+                    (width.saturating_add_signed(slack), height.saturating_add_signed(slack));
+                let pitch = across.next_multiple_of(2) * bytes + 10;
+                let layout = FrameLayout {
+                    format,
+                    width: across as u32,
+                    height: down as u32,
+                    pitch: [pitch, pitch],
+                    offset: [3, 3 + pitch * down],
+                };
+                let mut packed = vec![0xa5; 3 + pitch * (down + down.div_ceil(2))];
+                let mut expected = packed.clone();
+                pack(&view, &layout, &mut packed).unwrap();
+                naive(&view, &layout, &mut expected);
+                assert_eq!(packed, expected, "{width}x{height} to {across}x{down}, {format:?}");
+            }
+        }
     }
 
     #[test]

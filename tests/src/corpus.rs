@@ -20,12 +20,12 @@ pub struct Corpus {
 pub fn streams(tier: Tier) -> Result<Corpus, String> {
     Ok(match catalogue::folder() {
         Some(folder) => Corpus { streams: catalogue::streams(&folder, tier)?, generated: false },
-        None => Corpus { streams: generate()?, generated: true },
+        None => Corpus { streams: clips()?, generated: true },
     })
 }
 
 /// Small clips of each kind, with what ffmpeg decodes in software as the reference.
-fn generate() -> Result<Vec<Stream>, String> {
+pub fn clips() -> Result<Vec<Stream>, String> {
     let extent = clips::Extent { width: 354, height: 292, frames: 30 };
     let encoders = clips::Encoders::list().map_err(|e| e.to_string())?;
     let mut streams = Vec::new();

@@ -17,6 +17,7 @@ mod kernel_tests;
 mod kmod;
 mod lint;
 mod mirror;
+mod progress;
 mod project;
 mod random;
 mod root;
@@ -24,6 +25,7 @@ mod sheet;
 mod summary;
 mod table;
 mod test;
+mod threads;
 mod timing;
 
 /// A VA-API driver that decodes H.264, VP9 and AV1 in software.
@@ -51,6 +53,9 @@ enum Command {
     Random(random::Arguments),
     /// Measure Daedalus beside software decoding: throughput, processor time, latency, sessions, memory
     Bench(bench::Options),
+    /// Decode streams with every number of decoder threads under random scheduling delays and compare
+    /// every frame
+    Threads(threads::Options),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
     /// Build daedalus_drv_video.so and daedalusd and say where they are
@@ -94,6 +99,7 @@ fn main() -> ExitCode {
         Command::Conformance(options) => conformance::run(&options),
         Command::Random(arguments) => random::run(&arguments),
         Command::Bench(options) => bench::run(&options),
+        Command::Threads(options) => threads::run(&options),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),

@@ -109,7 +109,16 @@ pub(super) fn decode(
     setting: &Setting,
 ) -> Result<Vec<String>, Failure> {
     let mut command = command_for(client, stream, setting).expect("client is ffmpeg");
-    let done = client.check(process::run(&mut command, setting.limit)?, &[VENDOR])?;
+    frames_of(client, &mut command, setting.limit)
+}
+
+/// The MD5s that `command`, one of this file's, writes.
+pub fn frames_of(
+    client: Client,
+    command: &mut Command,
+    limit: Duration,
+) -> Result<Vec<String>, Failure> {
+    let done = client.check(process::run(command, limit)?, &[VENDOR])?;
     Ok(frames::parse_framemd5(&done.text()))
 }
 
@@ -135,6 +144,19 @@ pub fn one_by_one(stream: &Stream, environment: &Environment) -> Command {
     command.args(&VAAPI[..6]).args(["-c:v", stream.codec.name(), "-i"]).arg(&stream.path);
     command.args(selection(&stream.path)).args(["-pix_fmt", stream.layout.ffmpeg()]);
     command.args(FRAME_MD5S);
+    command
+}
+
+/// The command that decodes `stream`, which has at most `surfaces` frames of one size, and fetches none of
+/// them before the last one was sent.
+pub fn all_at_last(stream: &Stream, surfaces: usize, environment: &Environment) -> Command {
+    let mut command = command(environment);
+    command.args(input(stream.codec)).args(["-extra_hw_frames", &surfaces.to_string()]);
+    command.args(["-flags", "unaligned", "-i"]).arg(&stream.path);
+    command.args(selection(&stream.path));
+    // The filter holds everything back to turn it around, and does not look at the pixels.
+    let filter = format!("reverse,reverse,{}", Fetch::Download.filter(stream.layout));
+    command.args(["-vf", &filter]).args(FRAME_MD5S);
     command
 }
 

@@ -1,7 +1,6 @@
 //! `./x conformance`: what becomes of every stream of a catalogue or a folder, through each client.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +16,7 @@ use daedalus_tests::refusals::{self, Refusal};
 
 use self::options::Transport;
 use self::report::{report, summary};
+use crate::progress::Progress;
 use crate::{build, project};
 
 mod options;
@@ -165,8 +165,9 @@ fn decode_all(
             let started = Instant::now();
             let verdict = judge(&cases[case], known.client, refusal, setting, options.valgrind);
             let elapsed = started.elapsed();
-            let line = format!("{} {}: {verdict}", known.name, stream.name);
-            progress.lock().expect("no panic").saw(&verdict, &line);
+            let news =
+                (!verdict.is_good()).then(|| format!("{} {}: {verdict}", known.name, stream.name));
+            progress.lock().expect("no panic").saw(news.as_deref());
             outcomes.push(Outcome { client, case, verdict, elapsed });
         }
     };
@@ -176,38 +177,4 @@ fn decode_all(
     });
     outcomes.sort_by_key(|outcome| (outcome.client, outcome.case));
     outcomes
-}
-
-/// Whatever is not as hoped at once, and how far the run is.
-struct Progress {
-    done: usize,
-    total: usize,
-    terminal: bool,
-    said: Instant,
-}
-
-impl Progress {
-    fn new(total: usize) -> Self {
-        Self { done: 0, total, terminal: std::io::stderr().is_terminal(), said: Instant::now() }
-    }
-
-    fn saw(&mut self, verdict: &Verdict, line: &str) {
-        self.done += 1;
-        if !verdict.is_good() {
-            let clear = if self.terminal { "\r\x1b[K" } else { "" };
-            eprintln!("{clear}{line}");
-        }
-        let (done, total) = (self.done, self.total);
-        if self.terminal {
-            eprint!("\r\x1b[K{done} of {total}");
-            // Cosmetic: a terminal that is gone gets no progress.
-            let _ = std::io::stderr().flush();
-            if done == total {
-                eprintln!();
-            }
-        } else if self.said.elapsed() >= Duration::from_secs(15) || done == total {
-            eprintln!("x: {done} of {total}");
-            self.said = Instant::now();
-        }
-    }
 }
