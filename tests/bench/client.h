@@ -71,8 +71,8 @@ struct session {
 void session_open(struct session *session);
 /* Decodes everything; `start` is when all of them started. */
 void session_run(struct session *session, double start);
-/* The bytes of all surfaces that it has used. */
-long session_surface_bytes(const struct session *session);
+/* How many surfaces it has; adds to `resident` the bytes of them that are in memory. */
+int session_surfaces(const struct session *session, long *resident);
 
 /* Seconds of the monotonic clock. */
 double now(void);

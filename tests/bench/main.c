@@ -16,7 +16,7 @@
  *	latency US		of a packet, with --wait-each
  *	memory DONE KIB		resident after so many pictures, with --sample
  *	session DONE SECONDS AT	pictures of a session, its time, and how many it had when the first ended
- *	surfaces COUNT BYTES	used by all sessions
+ *	surfaces COUNT BYTES	of all sessions, and how many bytes of them are in memory
  *	resident KIB		with all sessions still open, and
  *	peak KIB		the most until then
  *	seconds S		from the start of all to the last picture of all
@@ -164,8 +164,7 @@ static void report(void)
 		       at_first_end[i]);
 		if (session->seconds > seconds)
 			seconds = session->seconds;
-		count += session->seen_count;
-		bytes += session_surface_bytes(session);
+		count += session_surfaces(session, &bytes);
 	}
 	printf("surfaces %d %ld\n", count, bytes);
 	printf("seconds %.6f\n", seconds);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* One decoder and who takes its pictures. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <libavutil/hwcontext.h>
 #include <libavutil/hwcontext_vaapi.h>
@@ -84,7 +87,7 @@ void session_open(struct session *session)
 	}
 }
 
-static void sync(struct session *session, VASurfaceID surface)
+static void wait_for(struct session *session, VASurfaceID surface)
 {
 	VAStatus status = vaSyncSurface(session->display, surface);
 
@@ -99,7 +102,7 @@ static void finish_oldest(struct session *session)
 	long done;
 
 	if (session->options->va)
-		sync(session, surface_of(oldest));
+		wait_for(session, surface_of(oldest));
 	av_frame_unref(oldest);
 	memmove(session->held, session->held + 1, (AHEAD - 1) * sizeof(oldest));
 	session->held[AHEAD - 1] = oldest;
@@ -172,7 +175,7 @@ static void send(struct session *session, const AVPacket *packet)
 	receive(session);
 	/* The picture just submitted, whether or not it is shown already. */
 	for (i = 0; session->options->wait_each && i < session->fresh_count; i++)
-		sync(session, session->fresh[i]);
+		wait_for(session, session->fresh[i]);
 }
 
 void session_run(struct session *session, double start)
@@ -194,16 +197,50 @@ void session_run(struct session *session, double start)
 	session->seconds = now() - start;
 }
 
-long session_surface_bytes(const struct session *session)
+/* The bytes of `surface` that are in memory: what nobody has touched takes none. */
+static long resident_bytes(VADisplay display, VASurfaceID surface)
 {
+	long page = sysconf(_SC_PAGESIZE);
+	unsigned char *residence;
+	uintptr_t first, last;
 	VAImage image;
-	long bytes;
+	long pages = 0;
+	void *data;
 
-	if (!session->seen_count)
-		return 0;
-	if (vaDeriveImage(session->display, session->seen[0], &image) != VA_STATUS_SUCCESS)
-		fail("vaDeriveImage");
-	bytes = (long)image.data_size * session->seen_count;
-	vaDestroyImage(session->display, image.image_id);
-	return bytes;
+	if (vaDeriveImage(display, surface, &image) != VA_STATUS_SUCCESS ||
+	    vaMapBuffer(display, image.buf, &data) != VA_STATUS_SUCCESS)
+		fail("a surface cannot be looked at");
+	first = (uintptr_t)data / page * page;
+	last = ((uintptr_t)data + image.data_size + page - 1) / page * page;
+	residence = calloc((last - first) / page, 1);
+	if (!residence)
+		fail("no memory");
+	/* Of what is no ordinary memory nothing is told, and nothing counts as ours. */
+	if (mincore((void *)first, last - first, residence) == 0)
+		for (uintptr_t i = 0; i < (last - first) / page; i++)
+			pages += residence[i] & 1;
+	free(residence);
+	vaUnmapBuffer(display, image.buf);
+	vaDestroyImage(display, image.image_id);
+	return pages * page;
+}
+
+int session_surfaces(const struct session *session, long *resident)
+{
+	const VASurfaceID *surfaces = session->seen;
+	int count = session->seen_count;
+
+	if (session->options->va) {
+		AVHWFramesContext *frames = (void *)session->decoder->hw_frames_ctx->data;
+		AVVAAPIFramesContext *pool = frames->hwctx;
+
+		/* Later versions of FFmpeg make them one by one, and keep no list. */
+		if (pool->nb_surfaces > 0) {
+			surfaces = pool->surface_ids;
+			count = pool->nb_surfaces;
+		}
+	}
+	for (int i = 0; i < count; i++)
+		*resident += resident_bytes(session->display, surfaces[i]);
+	return count;
 }

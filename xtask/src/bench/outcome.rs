@@ -55,7 +55,9 @@ pub struct Said {
     pub memory: Vec<(u64, u64)>,
     /// Of each session: pictures, seconds, pictures when the first session ended.
     pub sessions: Vec<(u64, f64, u64)>,
-    /// Bytes of all surfaces that were used.
+    /// All surfaces.
+    pub surfaces: u64,
+    /// Bytes of them that are in memory.
     pub surface_bytes: u64,
     /// KiB with all sessions open.
     pub resident: u64,
@@ -89,7 +91,7 @@ impl Said {
                 self.sessions.push(session);
             }
             "surfaces" => {
-                next()?;
+                self.surfaces = next()?.parse().ok()?;
                 self.surface_bytes = next()?.parse().ok()?;
             }
             "resident" => self.resident = next()?.parse().ok()?,
@@ -133,7 +135,7 @@ mod tests {
         assert_eq!(said.latencies, [5538.1, 90.0]);
         assert_eq!(said.memory, [(60, 134064)]);
         assert_eq!(said.sessions[0], (60, 2.316263, 45));
-        assert_eq!((said.surface_bytes, said.resident), (87736320, 456696));
+        assert_eq!((said.surfaces, said.surface_bytes, said.resident), (28, 87736320, 456696));
         assert_eq!(said.fairness(), 0.75);
     }
 

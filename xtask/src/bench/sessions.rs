@@ -6,7 +6,7 @@ use super::clips::Clip;
 use super::outcome::{Run, Said};
 use super::pairs;
 use super::report::{Bound, Row, Target};
-use super::setting::Setting;
+use super::setting::{Setting, Transport};
 use super::stats::Summary;
 use super::throughput::detail;
 
@@ -44,9 +44,14 @@ fn row(setting: &Setting, case: &Case, clip: &Clip, count: u32) -> Result<Row, S
     row.reference = Summary::of(runs.iter().map(|(_, (one, _))| one.fps()));
     row.ratio = Summary::ratios(runs.iter().map(|((all, _), (one, _))| (all.fps(), one.fps())));
     detail(&mut row, "fairness", &runs, |((_, said), _)| said.fairness());
-    detail(&mut row, FURTHER, &runs, |((_, many), (_, one))| per_further_session(many, one));
+    detail(&mut row, FURTHER, &runs, |((_, many), (_, one))| {
+        per_further_session(many, one, setting.transport)
+    });
     detail(&mut row, "surfaces MiB per session", &runs, |((_, many), _)| {
         many.surface_bytes as f64 / MIB / f64::from(count)
+    });
+    detail(&mut row, "surfaces per session", &runs, |((_, many), _)| {
+        many.surfaces as f64 / f64::from(count)
     });
     detail(&mut row, "CPU ms/frame", &runs, |((all, _), _)| all.cost());
     if count == 8 && cases::has_targets(setting) {
@@ -66,9 +71,16 @@ fn row(setting: &Setting, case: &Case, clip: &Clip, count: u32) -> Result<Row, S
     Ok(row)
 }
 
-/// What each session after the first adds to the resident memory, without its surfaces.
-fn per_further_session(many: &Said, one: &Said) -> f64 {
-    let beside = |said: &Said| said.resident as f64 / 1024.0 - said.surface_bytes as f64 / MIB;
+/// MiB that each session after the first adds to the resident memory, without its surfaces. Those of the
+/// kernel's device are no part of it to begin with.
+fn per_further_session(many: &Said, one: &Said, transport: Transport) -> f64 {
+    let beside = |said: &Said| {
+        let surfaces = match transport {
+            Transport::Embedded => said.surface_bytes as f64 / MIB,
+            Transport::Kernel => 0.0,
+        };
+        said.resident as f64 / 1024.0 - surfaces
+    };
     let further = many.sessions.len().saturating_sub(one.sessions.len()).max(1);
     (beside(many) - beside(one)) / further as f64
 }
@@ -86,6 +98,7 @@ mod tests {
             ..Said::default()
         };
         let (one, five) = (said(1, 100, 20), said(5, 340, 100));
-        assert_eq!(per_further_session(&five, &one), 40.0);
+        assert_eq!(per_further_session(&five, &one, Transport::Embedded), 40.0);
+        assert_eq!(per_further_session(&five, &one, Transport::Kernel), 60.0);
     }
 }
