@@ -80,7 +80,7 @@ entries! {
         }
         let layout = Layout::new(format, width, height)?;
         let size = layout.data_size().ok_or(Error::UnsupportedResolution(width, height))?;
-        image.write(register(driver, layout, Arc::new(Block::new(size)?), None)?)
+        image.write(register(driver, layout, Arc::new(Block::pooled(&driver.image_memory, size)?), None)?)
     }
 
     /// An image that is a surface's own memory: writes to it change the surface.

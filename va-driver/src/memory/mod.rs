@@ -5,24 +5,24 @@
 
 mod anonymous;
 mod dma_buf;
+mod plain;
+mod pool;
 
 use std::{
-    alloc::{Layout, alloc_zeroed, dealloc},
     cmp::Ordering,
     os::fd::{BorrowedFd, OwnedFd},
-    ptr::NonNull,
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub(crate) use self::anonymous::dma_buf as anonymous_dma_buf;
-use self::dma_buf::DmaBuf;
+pub(crate) use self::{anonymous::dma_buf as anonymous_dma_buf, pool::Pool};
+use self::{dma_buf::DmaBuf, plain::Plain, pool::Pooled};
 use crate::error::{Error, Result};
 
 /// Alignment of blocks and row pitches in bytes: a cache line, and what GPU importers ask of linear
 /// NV12.
 pub(crate) const ALIGNMENT: usize = 64;
 
-/// A zeroed piece of memory with a fixed address, which a client may map and write at any time.
+/// A piece of memory with a fixed address, which a client may map and write at any time.
 #[derive(Debug)]
 pub(crate) struct Block {
     backing: Backing,
@@ -34,13 +34,37 @@ pub(crate) struct Block {
 #[derive(Debug)]
 enum Backing {
     Plain(Plain),
+    Pooled(Pooled),
     DmaBuf(DmaBuf),
+}
+
+impl Backing {
+    /// Memory of the process' own, if it is that.
+    fn plain(&self) -> Option<&Plain> {
+        match self {
+            Backing::Plain(plain) => Some(plain),
+            Backing::Pooled(pooled) => pooled.plain(),
+            Backing::DmaBuf(_) => None,
+        }
+    }
+
+    fn dma_buf(&self) -> Option<&DmaBuf> {
+        match self {
+            Backing::DmaBuf(dma_buf) => Some(dma_buf),
+            _ => None,
+        }
+    }
 }
 
 impl Block {
     /// Allocates `length` zeroed bytes.
     pub fn new(length: usize) -> Result<Block> {
         Ok(Block { backing: Backing::Plain(Plain::new(length)?), access: Mutex::new(()) })
+    }
+
+    /// So many bytes of a pool, in which there is whatever an earlier image has left.
+    pub fn pooled(pool: &Pool, length: usize) -> Result<Block> {
+        Ok(Block { backing: Backing::Pooled(pool.take(length)?), access: Mutex::new(()) })
     }
 
     /// The memory of a dma-buf. Fails if that has less than `length` bytes.
@@ -50,26 +74,24 @@ impl Block {
 
     /// Bytes.
     pub fn length(&self) -> usize {
-        match &self.backing {
-            Backing::Plain(plain) => plain.layout.size(),
-            Backing::DmaBuf(dma_buf) => dma_buf.length(),
-        }
+        let dma_buf = || self.backing.dma_buf().map_or(0, DmaBuf::length);
+        self.backing.plain().map_or_else(dma_buf, Plain::length)
     }
 
     /// The dma-buf, for memory that is one.
     pub fn dma_buf(&self) -> Option<BorrowedFd<'_>> {
-        match &self.backing {
-            Backing::Plain(_) => None,
-            Backing::DmaBuf(dma_buf) => Some(dma_buf.fd()),
-        }
+        self.backing.dma_buf().map(DmaBuf::fd)
     }
 
     /// The address that a client maps. A dma-buf is mapped when it is first asked for, which can fail, and
     /// then stays so.
     pub fn address(&self) -> Result<*mut u8> {
         match &self.backing {
-            Backing::Plain(plain) => Ok(plain.start.as_ptr()),
             Backing::DmaBuf(dma_buf) => Ok(dma_buf.address()?.as_ptr()),
+            other => match other.plain() {
+                Some(plain) => Ok(plain.start().as_ptr()),
+                None => Err(Error::Allocation("memory that is gone".into())),
+            },
         }
     }
 
@@ -92,10 +114,7 @@ impl Block {
     }
 
     fn sync(&self, access: u64) -> Option<dma_buf::Sync<'_>> {
-        match &self.backing {
-            Backing::Plain(_) => None,
-            Backing::DmaBuf(dma_buf) => Some(dma_buf.sync(access)),
-        }
+        self.backing.dma_buf().map(|dma_buf| dma_buf.sync(access))
     }
 }
 
@@ -118,36 +137,6 @@ impl Drop for ClientAccess {
         if let Backing::DmaBuf(dma_buf) = &self.0.backing {
             dma_buf.end(dma_buf::READ | dma_buf::WRITE);
         }
-    }
-}
-
-/// Memory of the process' own.
-#[derive(Debug)]
-struct Plain {
-    start: NonNull<u8>,
-    layout: Layout,
-}
-
-// SAFETY: the memory is owned; the block's lock orders the driver's accesses.
-unsafe impl Send for Plain {}
-// SAFETY: as above.
-unsafe impl Sync for Plain {}
-
-impl Plain {
-    fn new(length: usize) -> Result<Plain> {
-        let layout = Layout::from_size_align(length.max(1), ALIGNMENT)
-            .map_err(|_| Error::Allocation(format!("{length} bytes")))?;
-        // SAFETY: the layout's size is not zero.
-        let start = NonNull::new(unsafe { alloc_zeroed(layout) })
-            .ok_or_else(|| Error::Allocation(format!("{length} bytes")))?;
-        Ok(Plain { start, layout })
-    }
-}
-
-impl Drop for Plain {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
     }
 }
 

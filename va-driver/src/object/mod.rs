@@ -21,6 +21,7 @@ use self::{
 use crate::{
     device::{self, Device},
     error::{Error, Result},
+    memory::Pool,
     present::Presenter,
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Driver {
     pub surfaces: Arc<Surfaces>,
     pub buffers: Table<Buffer>,
     pub images: Table<Image>,
+    /// What images that are gone have left behind.
+    pub image_memory: Pool,
     /// Shows surfaces, if the client's display is an X11 one.
     pub presenter: Option<Presenter>,
 }
@@ -49,6 +52,7 @@ impl Driver {
             surfaces: Arc::new(Table::new(3)),
             buffers: Table::new(4),
             images: Table::new(5),
+            image_memory: Pool::default(),
             presenter,
         })
     }
