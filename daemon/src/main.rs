@@ -45,9 +45,9 @@ struct Arguments {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "h264,vp9,av1")]
     codecs: Vec<Offered>,
 
-    /// Decoder threads of each session, where a codec can use more than one (1 to 64)
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
-    threads: u8,
+    /// Decoder threads of each session (1 to 64) [default: as many as there are processors, at most 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    threads: Option<u8>,
 
     /// Write each request as one line of JSON; - is standard output
     #[arg(long, value_name = "FILE")]
@@ -105,7 +105,8 @@ fn run(arguments: &Arguments) -> Result<()> {
         SignalFd::with_flags(&signals, flags).map_err(|e| Error::System("signalfd", e.into()))?;
     allow_many_files();
 
-    let options = engine::Options { threads: arguments.threads.into() };
+    let mut options = engine::Options::default();
+    options.threads = arguments.threads.map_or(options.threads, usize::from);
     let (codecs, names) = usable(&arguments.codecs, &options)?;
     let dump = arguments.dump.as_deref().map(create_dump).transpose()?;
     // The engine decodes all of them with 8 and with 10 bits per sample.

@@ -1,6 +1,6 @@
 //! The engine: stateless decode requests in, packed NV12 or P010 pictures out.
 //!
-//! How the pieces meet: a [`Session`] owns a worker thread. Each [`Request`] is turned into a bitstream
+//! How the pieces meet: a [`Session`] owns a thread that feeds a decoder and one that packs. Each [`Request`] is turned into a bitstream
 //! that a stateful decoder understands (`reconstruct`), decoded (`decode`), and the planar picture is
 //! packed into the request's [`Target`] (`pack`). The decoder's own output order is never consulted: a
 //! picture is identified by the request that coded it. Every request is answered exactly once, in decode

@@ -1,25 +1,33 @@
-//! A session: one coded stream, one worker thread, requests answered in decode order.
+//! A session: one coded stream, requests answered in decode order.
+//!
+//! Three kinds of threads work for it: the `worker` writes the bitstream and feeds the decoder, the decoder
+//! has threads of its own, and the `packer` brings finished pictures into their targets.
+
+mod packer;
+mod room;
+mod worker;
 
 use std::{
-    collections::VecDeque,
     os::unix::thread::JoinHandleExt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread,
-    time::Duration,
 };
 
 use daedalus_uapi::{Codec, DecodeRequest};
 use nix::sys::signal::SigSet;
 
+use self::{
+    packer::Packer,
+    room::Room,
+    worker::{Message, Worker},
+};
 use crate::{
     Error, Result, Target,
-    decode::{Decoded, Decoder, Output, av1::Av1Decoder, ffmpeg::FfmpegDecoder},
-    frame::Planar,
-    pack::pack,
+    decode::{Decoder, av1::Av1Decoder, ffmpeg::AdaptiveDecoder},
     reconstruct::{self, Writer},
 };
 
@@ -32,16 +40,26 @@ pub type Answer = Result<()>;
 
 /// Delivers the answer of one request, exactly once: dropping it unanswered delivers
 /// [`Error::Abandoned`].
-pub struct Reply(Option<Box<dyn FnOnce(Answer) + Send>>);
+pub struct Reply {
+    deliver: Option<Box<dyn FnOnce(Answer) + Send>>,
+    /// The request's place in its session.
+    place: Option<room::Place>,
+}
 
 impl Reply {
-    /// A reply that calls `deliver` from the session's worker thread. It must not block on the session.
+    /// A reply that calls `deliver` from a thread of the session. It must not block on the session.
     pub fn new(deliver: impl FnOnce(Answer) + Send + 'static) -> Self {
-        Reply(Some(Box::new(deliver)))
+        Reply { deliver: Some(Box::new(deliver)), place: None }
     }
 
     fn answer(mut self, answer: Answer) {
-        if let Some(deliver) = self.0.take() {
+        self.deliver(answer);
+    }
+
+    fn deliver(&mut self, answer: Answer) {
+        if let Some(deliver) = self.deliver.take() {
+            // The place is free before anybody can act on the answer.
+            self.place = None;
             deliver(answer);
         }
     }
@@ -49,9 +67,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let Some(deliver) = self.0.take() {
-            deliver(Err(Error::Abandoned));
-        }
+        self.deliver(Err(Error::Abandoned));
     }
 }
 
@@ -60,75 +76,84 @@ impl Drop for Reply {
 pub struct Options {
     /// Decoder threads, at least 1.
     pub threads: usize,
+    /// Requests that may be under way at once, at least 2: [`Session::submit`] waits while there are as
+    /// many.
+    pub depth: usize,
+}
+
+impl Options {
+    /// More threads than this seldom make one stream faster, but take memory: each has a frame in work.
+    pub const MOST_THREADS: usize = 16;
 }
 
 impl Default for Options {
+    /// A thread for each processor that this process may use, and no limit to requests.
     fn default() -> Self {
-        Options { threads: 1 }
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Options { threads: cores.min(Options::MOST_THREADS), depth: usize::MAX }
     }
 }
 
-/// How long a first field waits for its second field when nothing else is queued. Then its client may be
-/// one that waits for the first before it sends the second. Long, since the other kind (GStreamer) sends both
-/// and waits for the first alone before it looks at the frame: a busy machine must not come between.
-const SECOND_FIELD_PATIENCE: Duration = Duration::from_millis(200);
+/// Names a request of a session. Later requests have greater ones.
+pub type Ticket = u64;
 
 /// One stream being decoded. Dropping it answers what is still queued with [`Error::Abandoned`] and
-/// waits for the worker, at most for the picture that it is working on.
+/// waits for its threads, at most for the pictures that they are working on.
 pub struct Session {
     codec: Codec,
-    jobs: Option<mpsc::Sender<(Request, Reply)>>,
+    messages: Option<mpsc::Sender<Message>>,
+    room: Arc<Room>,
+    /// The ticket that was given out last.
+    tickets: AtomicU64,
     closing: Arc<AtomicBool>,
-    worker: Option<thread::JoinHandle<()>>,
-    /// After a fork the child has no worker; it must not wait for one.
+    /// Worker and packer.
+    threads: Vec<thread::JoinHandle<()>>,
+    /// After a fork the child has no threads; it must not wait for them.
     owner: u32,
 }
 
 impl Session {
-    /// Starts a session: a decoder and its worker thread. Fails if the decoder cannot be set up.
+    /// Starts a session: a decoder and its threads. Fails if the decoder cannot be set up.
     pub fn new(codec: Codec, options: &Options) -> Result<Session> {
+        let threads = options.threads.max(1);
         let (writer, decoder): (Box<dyn Writer>, Box<dyn Decoder>) = match codec {
             Codec::H264 => (
                 Box::new(reconstruct::h264::H264Writer::new()),
-                Box::new(FfmpegDecoder::new(codec, options.threads)?),
+                Box::new(AdaptiveDecoder::new(codec, threads)?),
             ),
             Codec::Vp9 => (
                 Box::new(reconstruct::vp9::Vp9Writer::new()),
-                Box::new(FfmpegDecoder::new(codec, options.threads)?),
+                Box::new(AdaptiveDecoder::new(codec, threads)?),
             ),
-            Codec::Av1 => (
-                Box::new(reconstruct::av1::Av1Writer::new()),
-                Box::new(Av1Decoder::new(options.threads)?),
-            ),
+            Codec::Av1 => {
+                (Box::new(reconstruct::av1::Av1Writer::new()), Box::new(Av1Decoder::new(threads)?))
+            }
         };
-        Session::of(codec, writer, decoder)
+        Session::of(codec, writer, decoder, options.depth)
     }
 
-    fn of(codec: Codec, writer: Box<dyn Writer>, decoder: Box<dyn Decoder>) -> Result<Session> {
+    fn of(
+        codec: Codec,
+        writer: Box<dyn Writer>,
+        decoder: Box<dyn Decoder>,
+        depth: usize,
+    ) -> Result<Session> {
         let closing = Arc::new(AtomicBool::new(false));
-        let (jobs, queue) = mpsc::channel();
-        let worker = Worker {
+        let (messages, queue) = mpsc::channel();
+        let (packer, packing) = Packer::new(codec);
+        let worker = Worker::new(queue, writer, decoder, packer);
+        let mut session = Session {
             codec,
-            writer,
-            decoder,
-            waiting: VecDeque::new(),
-            packet: Vec::new(),
-            held: None,
-            last_id: 0,
-            last_timestamp: 0,
-            outputs: Vec::new(),
-        };
-        let worker = spawn(codec, {
-            let closing = closing.clone();
-            move || worker.run(&queue, &closing)
-        })?;
-        Ok(Session {
-            codec,
-            jobs: Some(jobs),
-            closing,
-            worker: Some(worker),
+            messages: Some(messages),
+            room: Room::new(depth.max(2)),
+            tickets: AtomicU64::new(0),
+            closing: closing.clone(),
+            threads: Vec::new(),
             owner: std::process::id(),
-        })
+        };
+        session.threads.push(spawn(codec, "packing", move || packing.run())?);
+        session.threads.push(spawn(codec, "decoding", move || worker.run(&closing))?);
+        Ok(session)
     }
 
     /// The codec that this session decodes.
@@ -136,16 +161,34 @@ impl Session {
         self.codec
     }
 
-    /// Queues a request; returns at once. The answer comes through `reply`, in the order of submission.
-    pub fn submit(&self, request: Request, reply: Reply) {
+    /// Queues a request. Returns at once, or when there is room again if there are as many requests as
+    /// [`Options::depth`] allows. The answer comes through `reply`, in the order of submission.
+    pub fn submit(&self, request: Request, mut reply: Reply) -> Ticket {
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed) + 1;
         if request.controls.codec() != self.codec {
             let got = request.controls.codec();
-            return reply.answer(Err(Error::WrongCodec { session: self.codec, got }));
+            reply.answer(Err(Error::WrongCodec { session: self.codec, got }));
+            return ticket;
         }
-        if let Some(jobs) = &self.jobs {
+        if self.owner != std::process::id() {
+            // Nobody decodes here: the threads stayed with the parent.
+            return ticket;
+        }
+        reply.place = Some(self.room.take());
+        if let Some(messages) = &self.messages {
             // A worker that died drops its receiver: the reply comes back in the error and is
             // answered by being dropped.
-            let _ = jobs.send((request, reply));
+            let _ = messages.send(Message::Decode { ticket, request, reply });
+        }
+        ticket
+    }
+
+    /// Somebody waits for the answer of a request, so that it must come even if no other follows. Without
+    /// this it comes a little later.
+    pub fn expect(&self, ticket: Ticket) {
+        if let Some(messages) = &self.messages {
+            // A worker that died has answered everything.
+            let _ = messages.send(Message::Expect(ticket));
         }
     }
 }
@@ -153,174 +196,37 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Relaxed);
-        self.jobs = None;
-        if let Some(worker) = self.worker.take() {
-            // The last answer may drop whoever owns the session, on the worker itself.
-            // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
-            let here = unsafe { libc::pthread_self() };
-            if self.owner == std::process::id() && worker.as_pthread_t() != here {
-                let _ = worker.join();
-            }
+        self.messages = None;
+        // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
+        let here = unsafe { libc::pthread_self() };
+        // The last answer may drop whoever owns the session, on one of its own threads: those end by
+        // themselves.
+        let ours = self.threads.iter().any(|thread| thread.as_pthread_t() == here);
+        if ours || self.owner != std::process::id() {
+            return;
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
         }
     }
 }
 
-/// Starts the worker with all signals blocked, so that the host program's handlers never run on it.
-fn spawn(codec: Codec, body: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
+/// Starts a thread with all signals blocked, so that the host program's handlers never run on it.
+fn spawn(
+    codec: Codec,
+    what: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>> {
     let setup = |what: String| Error::Setup { codec, what };
     let before = SigSet::all()
         .thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)
         .map_err(|e| setup(format!("blocking signals: {e}")))?;
-    let handle = thread::Builder::new().name(format!("daedalus {codec}")).spawn(body);
+    // At most 15 bytes of it are shown.
+    let handle = thread::Builder::new().name(format!("{codec} {what}")).spawn(body);
     let restored = before.thread_set_mask();
     let handle = handle.map_err(|e| setup(format!("starting its thread: {e}")))?;
     restored.map_err(|e| setup(format!("restoring signals: {e}")))?;
     Ok(handle)
-}
-
-/// A request that the decoder has, waiting for its picture.
-struct Waiting {
-    id: u64,
-    target: Option<Arc<dyn Target>>,
-    ungrained: Option<Arc<dyn Target>>,
-    /// One, or two for a field pair that was sent as one packet.
-    replies: Vec<Reply>,
-}
-
-/// The part of a session that lives on its thread.
-struct Worker {
-    codec: Codec,
-    writer: Box<dyn Writer>,
-    decoder: Box<dyn Decoder>,
-    waiting: VecDeque<Waiting>,
-    /// The bytes of the packet being assembled.
-    packet: Vec<u8>,
-    /// A first field whose second field is still to come (`hold_capture`).
-    held: Option<Waiting>,
-    /// The number of the picture that was taken last. Clients may give one timestamp to several.
-    last_id: u64,
-    last_timestamp: u64,
-    outputs: Vec<Output>,
-}
-
-impl Worker {
-    fn run(mut self, queue: &mpsc::Receiver<(Request, Reply)>, closing: &AtomicBool) {
-        loop {
-            let job = match queue.try_recv() {
-                Ok(job) => job,
-                Err(mpsc::TryRecvError::Disconnected) => return,
-                Err(mpsc::TryRecvError::Empty) => {
-                    // Nobody sends: whoever waits, waits for what is already here.
-                    self.decoder.drain(&mut self.outputs);
-                    self.deliver();
-                    let next = match self.held {
-                        Some(_) => queue.recv_timeout(SECOND_FIELD_PATIENCE),
-                        None => queue.recv().map_err(mpsc::RecvTimeoutError::from),
-                    };
-                    match next {
-                        Ok(job) => job,
-                        Err(mpsc::RecvTimeoutError::Timeout) => {
-                            self.send_packet();
-                            continue;
-                        }
-                        Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                    }
-                }
-            };
-            if closing.load(Ordering::Relaxed) {
-                return;
-            }
-            self.decode(job.0, job.1);
-        }
-    }
-
-    fn decode(&mut self, request: Request, reply: Reply) {
-        let Request { timestamp, controls, data, hold_capture, target, ungrained } = request;
-        let mut written = Vec::new();
-        let step = match self.writer.write(timestamp, &controls, &data, &mut written) {
-            Ok(step) => step,
-            Err(error) => {
-                self.send_packet();
-                return reply.answer(Err(error));
-            }
-        };
-        let same_frame = step.second_field && timestamp == self.last_timestamp;
-        // A held first field goes out with its second field, or alone if something else follows.
-        if !same_frame {
-            self.send_packet();
-            self.last_id += 1;
-        }
-        self.last_timestamp = timestamp;
-        if step.reset {
-            self.decoder.reset(&mut self.outputs);
-            self.deliver();
-        }
-        self.packet.append(&mut written);
-        match &mut self.held {
-            Some(held) => {
-                // The same frame; but the first field may have come without it.
-                held.target = target.or(held.target.take());
-                held.ungrained = ungrained.or(held.ungrained.take());
-                held.replies.push(reply);
-            }
-            // A second field whose first field went out alone completes the same picture.
-            None => {
-                self.held =
-                    Some(Waiting { id: self.last_id, target, ungrained, replies: vec![reply] });
-            }
-        }
-        if !hold_capture {
-            self.send_packet();
-        }
-    }
-
-    fn send_packet(&mut self) {
-        if let Some(waiting) = self.held.take() {
-            let id = waiting.id;
-            self.waiting.push_back(waiting);
-            self.decoder.send(id, &self.packet, &mut self.outputs);
-            self.packet.clear();
-            self.deliver();
-        }
-    }
-
-    /// Packs and answers what the decoder has finished.
-    fn deliver(&mut self) {
-        for output in self.outputs.drain(..) {
-            let Some(at) = self.waiting.iter().position(|w| w.id == output.id) else {
-                log::error!("{}: a picture that nobody asked for: {}", self.codec, output.id);
-                continue;
-            };
-            let Some(waiting) = self.waiting.remove(at) else { continue };
-            let answer = output.picture.and_then(|decoded| finish(self.codec, &decoded, &waiting));
-            if let Err(error) = &answer {
-                log::debug!("picture {}: {error}", waiting.id);
-            }
-            for reply in waiting.replies {
-                reply.answer(answer.clone());
-            }
-        }
-    }
-}
-
-/// Writes a picture into the targets that asked for it.
-fn finish(codec: Codec, decoded: &Decoded, waiting: &Waiting) -> Answer {
-    if let Some(target) = &waiting.target {
-        fill(&**decoded.grained.as_ref().unwrap_or(&decoded.planar), target)?;
-    }
-    if let Some(target) = &waiting.ungrained {
-        fill(&*decoded.planar, target)?;
-    }
-    match &decoded.damage {
-        None => Ok(()),
-        Some(what) => Err(Error::Damaged { codec, what: what.clone() }),
-    }
-}
-
-fn fill(picture: &dyn Planar, target: &Arc<dyn Target>) -> Result<()> {
-    let mut packed = Ok(());
-    target.fill(&mut |memory| packed = pack(&picture.view(), &target.layout(), memory));
-    packed
 }
 
 #[cfg(test)]

@@ -195,7 +195,8 @@ pub fn cache() -> Result<PathBuf, String> {
 /// The encoders and the version of the installed ffmpeg.
 pub struct Encoders {
     known: String,
-    version: String,
+    /// ffmpeg's first words about itself.
+    pub version: String,
 }
 
 impl Encoders {
@@ -209,7 +210,8 @@ impl Encoders {
         Ok(Self { known: ask("-encoders")?.text(), version })
     }
 
-    fn has(&self, name: &str) -> bool {
+    /// Whether this ffmpeg has the encoder `name`.
+    pub fn has(&self, name: &str) -> bool {
         self.known.lines().any(|line| line.split_whitespace().nth(1) == Some(name))
     }
 }

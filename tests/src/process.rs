@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 
@@ -52,6 +53,17 @@ pub struct Finished {
     pub log: String,
     /// How long it ran.
     pub elapsed: Duration,
+    /// What it used of the machine.
+    pub usage: Usage,
+}
+
+/// What a program, and those of its children that it has waited for, used.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Processor time, its own and the kernel's for it.
+    pub processor: Duration,
+    /// The most memory that was resident at a time, in KiB.
+    pub peak: u64,
 }
 
 impl Finished {
@@ -137,13 +149,14 @@ pub fn run_watched(
                 }
             }
         }
-        let status =
-            child.wait().map_err(|source| Error::Read { program: program.clone(), source })?;
-        Ok(Some(status))
+        let ended = wait(child).map_err(|source| Error::Read { program: program.clone(), source });
+        Ok(Some(ended?))
     })?;
     let log = String::from_utf8_lossy(&log).into_owned();
     match outcome {
-        Some(status) => Ok(Finished { status, stdout, log, elapsed: started.elapsed() }),
+        Some((status, usage)) => {
+            Ok(Finished { status, stdout, log, elapsed: started.elapsed(), usage })
+        }
         None => Err(Error::TimedOut { program, seconds: limit.as_secs(), log }),
     }
 }
@@ -152,6 +165,34 @@ pub fn run_watched(
 fn end(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();
+}
+
+/// Waits for its end. The standard library does not tell what it used.
+fn wait(child: Child) -> std::io::Result<(ExitStatus, Usage)> {
+    let pid = i32::try_from(child.id()).map_err(std::io::Error::other)?;
+    let mut status = 0;
+    // SAFETY: all integers, for which zero is a value.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: nobody else waits for this child, which is owned and has not been waited for: the
+        // number is still its own. Both outputs are ours.
+        let got = unsafe { libc::wait4(pid, &mut status, 0, &mut used) };
+        if got == pid {
+            break;
+        }
+        let error = std::io::Error::last_os_error();
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let duration = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+    };
+    let usage = Usage {
+        processor: duration(used.ru_utime) + duration(used.ru_stime),
+        peak: used.ru_maxrss as u64,
+    };
+    Ok((ExitStatus::from_raw(status), usage))
 }
 
 enum Source {
@@ -197,6 +238,13 @@ mod tests {
     fn a_program_that_hangs_is_killed() {
         let hung = run(command("sleep").arg("1000"), Duration::from_millis(50));
         assert!(matches!(hung, Err(Error::TimedOut { .. })), "{hung:?}");
+    }
+
+    #[test]
+    fn what_a_program_used_is_known() {
+        let done = run(command("sh").args(["-c", "exit 0"]), Duration::MAX).unwrap();
+        assert!(done.usage.peak > 100, "{:?}", done.usage);
+        assert!(done.usage.processor < Duration::from_secs(60), "{:?}", done.usage);
     }
 
     #[test]

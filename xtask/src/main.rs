@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bed;
+mod bench;
 mod build;
 mod cargo;
 mod conformance;
@@ -50,6 +51,8 @@ enum Command {
     /// Encode what seeds draw (encoder, options, size, pictures), decode it through VA-API and compare
     /// every frame with software decoding
     Random(random::Arguments),
+    /// Measure Daedalus beside software decoding: throughput, processor time, latency, sessions, memory
+    Bench(bench::Options),
     /// Decode streams with every number of decoder threads under random scheduling delays and compare
     /// every frame
     Threads(threads::Options),
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Random(arguments) => random::run(&arguments),
+        Command::Bench(options) => bench::run(&options),
         Command::Threads(options) => threads::run(&options),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),

@@ -5,123 +5,190 @@
 //! reference to that buffer under the id. So the picture is ours as soon as it is decoded, hidden frames
 //! included, in coded size, whenever and in whatever order libavcodec would return it. What it does
 //! return is dropped.
+//!
+//! Pictures are decoded beside each other by libavcodec's frame threads, which form a ring: each packet
+//! goes to the next thread, and once all have one, sending waits for the oldest. So with T threads a
+//! packet is decoded when the T-1 packets after it have been sent; `filler` makes up for those that do
+//! not come.
 
+mod adaptive;
 mod capture;
+mod context;
+mod filler;
 mod frame;
 
-use std::{
-    ffi::{CStr, c_int},
-    ptr::{self, NonNull},
-};
+use std::{collections::VecDeque, ffi::c_int};
 
 use daedalus_uapi::Codec;
 use ffmpeg_sys_next as av;
 
+pub(crate) use self::adaptive::AdaptiveDecoder;
 use self::{
     capture::{Captures, Taken},
-    frame::CodedFrame,
+    context::{Context, error_text},
+    filler::Filler,
 };
-use super::{Decoded, Decoder, Output};
-use crate::{Error, Result};
+use super::{Decoded, Decoder, Output, Packet};
+use crate::{Error, Result, reconstruct::Parity};
 
-/// Added to the level of each message of our contexts, so that it exceeds every level that a host
-/// program can ask for (at most `AV_LOG_TRACE`, 56). libavcodec's log callback and level are global and
-/// belong to the host. The sum must stay below 256, where the bits that colour a message begin.
-const LOG_LEVEL_OFFSET: c_int = 128;
-
-/// How often the decoder may answer one packet before it counts as broken. One packet of a correct
-/// stream gives at most a few frames.
-const RECEIVE_LIMIT: usize = 256;
-
-/// A libavcodec decoder.
-pub(crate) struct FfmpegDecoder {
-    codec: Codec,
-    context: Context,
-    packet: Packet,
-    /// Where frames that libavcodec returns go before they are dropped.
-    returned: CodedFrame,
-    /// Shared with the callbacks of `context`, which therefore must be freed first (see `drop`).
-    captures: Box<Captures>,
+/// How threads share the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Division {
+    /// Each has a picture.
+    Pictures,
+    /// Each has a slice or tile column of the same picture. What is sent is complete at once.
+    Parts,
 }
 
-// SAFETY: libavcodec's contexts, packets and frames may move between threads as long as one thread at a
-// time uses them, which `&mut self` ensures. `Captures` is Sync.
-unsafe impl Send for FfmpegDecoder {}
+/// A libavcodec decoder.
+struct FfmpegDecoder {
+    codec: Codec,
+    /// Packets until one is complete.
+    length: usize,
+    /// Refers to `captures`, and is therefore dropped before it.
+    context: Context,
+    captures: Box<Captures>,
+    filler: Filler,
+    /// What the threads have, the oldest first; fewer entries than `length`.
+    ring: VecDeque<Slot>,
+    /// The ring may be one step behind what `ring` says.
+    unsure: bool,
+}
+
+/// What a thread of the ring has to do.
+#[derive(Clone, Copy)]
+enum Slot {
+    /// Nothing, or nothing that is still to be answered.
+    Filler,
+    Picture(Job),
+}
+
+/// A packet that is not answered.
+#[derive(Clone, Copy)]
+struct Job {
+    pts: i64,
+    first_field: Option<Parity>,
+}
 
 impl FfmpegDecoder {
-    /// A decoder for H.264 or VP9. `_threads` is accepted for the interface's sake: one thread decodes,
-    /// so that each picture is complete when its packet has been sent.
-    pub(crate) fn new(codec: Codec, _threads: usize) -> Result<Self> {
-        let setup = |what: &str| Error::Setup { codec, what: what.into() };
-        // By name: the list may hold hardware wrappers for the same codec id.
-        let name = match codec {
-            Codec::H264 => c"h264",
-            Codec::Vp9 => c"vp9",
-            Codec::Av1 => return Err(setup("libavcodec's AV1 decoder is not used")),
-        };
+    /// A decoder for H.264 or VP9 with `threads` threads. With one thread, each picture is complete when
+    /// its packet has been sent.
+    fn new(codec: Codec, threads: usize, division: Division) -> Result<Self> {
         let captures = Box::new(Captures::new(codec));
-        // SAFETY: the name is a C string; null is handled.
-        let decoder = unsafe { av::avcodec_find_decoder_by_name(name.as_ptr()) };
-        if decoder.is_null() {
-            return Err(setup("libavcodec was built without this decoder"));
-        }
-        // SAFETY: `decoder` is a registered codec; null is handled.
-        let context = NonNull::new(unsafe { av::avcodec_alloc_context3(decoder) })
-            .map(Context)
-            .ok_or_else(|| setup("out of memory"))?;
-        // SAFETY: the context was just allocated and nobody else knows it. `captures` is boxed, so its
-        // address lasts until it is dropped, which happens after the context is freed.
-        unsafe {
-            let fields = &mut *context.0.as_ptr();
-            fields.thread_count = 1;
-            fields.log_level_offset = LOG_LEVEL_OFFSET;
-            fields.flags |= av::AV_CODEC_FLAG_OUTPUT_CORRUPT as c_int;
-            fields.flags2 |= av::AV_CODEC_FLAG2_SHOW_ALL as c_int;
-            captures.install(fields);
-        }
-        // SAFETY: context and codec match; no options.
-        let status = unsafe { av::avcodec_open2(context.0.as_ptr(), decoder, ptr::null_mut()) };
-        if status < 0 {
-            return Err(setup(&error_text(status)));
-        }
+        let length = if division == Division::Pictures { threads } else { 1 };
         Ok(FfmpegDecoder {
             codec,
-            context,
-            packet: Packet::new().ok_or_else(|| setup("out of memory"))?,
-            returned: CodedFrame::empty().ok_or_else(|| setup("out of memory"))?,
+            length,
+            // SAFETY: boxed, so its address lasts until it is dropped, which happens after the context is.
+            context: unsafe { Context::open(codec, threads, division, &captures)? },
             captures,
+            filler: Filler::new(codec),
+            ring: VecDeque::with_capacity(length),
+            unsure: false,
         })
     }
 
-    /// Decodes one packet to the end. The status of the first call that failed, 0 if none did.
-    fn decode(&mut self, id: i64, packet: &[u8]) -> c_int {
-        let status = self.packet.fill(id, packet);
-        if status < 0 {
-            return status;
+    /// Gives the next thread of the ring something to do, and answers for what the oldest has finished.
+    fn turn(&mut self, slot: Slot, bytes: &[u8], out: &mut Vec<Output>) {
+        let pts = match slot {
+            Slot::Picture(job) => job.pts,
+            Slot::Filler => av::AV_NOPTS_VALUE,
+        };
+        let status = self.context.decode(pts, bytes);
+        self.ring.push_back(slot);
+        let oldest = if self.ring.len() < self.length { None } else { self.ring.pop_front() };
+        // The status is the oldest packet's; unless the newest failed before a thread had it, and the ring
+        // has not turned. VP9's filler fails, as it may, where there is no picture to show.
+        let harmless = self.codec == Codec::Vp9
+            && status == av::AVERROR_INVALIDDATA
+            && matches!(oldest, Some(Slot::Filler));
+        self.unsure |= status < 0 && self.length > 1 && !harmless;
+        if self.unsure {
+            return self.realign(oldest, status, out);
         }
-        let context = self.context.0.as_ptr();
-        // SAFETY: an open context and a packet with its own padded buffer, of which libavcodec takes a
-        // reference.
-        let mut first = unsafe { av::avcodec_send_packet(context, self.packet.0.as_ptr()) }.min(0);
-        self.packet.clear();
-        for _ in 0..RECEIVE_LIMIT {
-            // SAFETY: an open context; the frame is ours and is unreferenced by the call first.
-            let status = unsafe { av::avcodec_receive_frame(context, self.returned.as_ptr()) };
-            if status == av::AVERROR(libc::EAGAIN) || status == av::AVERROR_EOF {
-                self.returned.clear();
-                return first;
-            }
-            if first == 0 {
-                first = status.min(0);
-            }
+        if let Some(Slot::Picture(job)) = oldest {
+            out.push(self.answer(job, status));
         }
-        self.returned.clear();
-        av::AVERROR_BUG
     }
 
-    fn picture(&self, status: c_int, taken: Taken) -> Result<Decoded> {
+    /// Decodes a picture that was answered elsewhere.
+    fn repeat(&mut self, bytes: &[u8]) {
+        self.filler.observe(bytes);
+        self.turn(Slot::Filler, bytes, &mut Vec::new());
+    }
+
+    fn turn_idle(&mut self, out: &mut Vec<Output>) {
+        // At most a few bytes, copied since what is fed is `self`'s own.
+        let bytes = self.filler.bytes().to_vec();
+        self.turn(Slot::Filler, &bytes, out);
+    }
+
+    /// Finds the ring's position again after an error: whatever it is, the ring has turned once when as
+    /// many packets as there are threads went in.
+    fn realign(&mut self, oldest: Option<Slot>, status: c_int, out: &mut Vec<Output>) {
+        let mut finished: Vec<(Slot, c_int)> =
+            oldest.map(|slot| (slot, status)).into_iter().collect();
+        if self.ends_in_a_first_field() {
+            // Nothing may come between the fields of a frame. What can be known is known by its rows.
+            for (slot, status) in finished {
+                if let Slot::Picture(job) = slot {
+                    self.captures.wait(job.pts, job.first_field);
+                    out.push(self.answer(job, status));
+                }
+            }
+            return;
+        }
+        let filler = self.filler.bytes().to_vec();
+        let mut in_a_row = 0;
+        for _ in 0..3 * self.length {
+            let status = self.context.decode(av::AV_NOPTS_VALUE, &filler);
+            self.ring.push_back(Slot::Filler);
+            if self.ring.len() >= self.length {
+                finished.extend(self.ring.pop_front().map(|slot| (slot, status)));
+            }
+            in_a_row = if status < 0 { 0 } else { in_a_row + 1 };
+            if in_a_row == self.length {
+                break;
+            }
+        }
+        if in_a_row < self.length {
+            // References are lost, but not the hold on what is finished.
+            self.context.flush();
+            finished.extend(self.ring.drain(..).map(|slot| (slot, 0)));
+        }
+        self.unsure = false;
+        for (slot, status) in finished {
+            if let Slot::Picture(job) = slot {
+                out.push(self.answer(job, status));
+            }
+        }
+    }
+
+    fn ends_in_a_first_field(&self) -> bool {
+        matches!(self.ring.back(), Some(Slot::Picture(Job { first_field: Some(_), .. })))
+    }
+
+    fn has_unanswered(&self, last: i64) -> bool {
+        self.ring.iter().any(|slot| matches!(slot, Slot::Picture(job) if job.pts <= last))
+    }
+
+    /// Answers for what is complete up to `last` without turning the ring, in order.
+    fn finish_by_rows(&mut self, last: i64, out: &mut Vec<Output>) {
+        for at in 0..self.ring.len() {
+            let Slot::Picture(job) = self.ring[at] else { continue };
+            if job.pts > last || !self.captures.wait(job.pts, job.first_field) {
+                return;
+            }
+            self.ring[at] = Slot::Filler;
+            let answer = self.answer(job, 0);
+            out.push(answer);
+        }
+    }
+
+    /// The answer for a packet that has been decoded.
+    fn answer(&self, job: Job, status: c_int) -> Output {
         let codec = self.codec;
-        match taken {
+        let picture = match self.captures.take(job.pts, job.first_field) {
             Taken::Picture { frame, damage } => Ok(Decoded {
                 planar: Box::new(frame),
                 grained: None,
@@ -130,98 +197,46 @@ impl FfmpegDecoder {
             Taken::Unsupported(what) => Err(Error::Unsupported { codec, what }),
             Taken::Nothing if status < 0 => Err(Error::Decode { codec, what: error_text(status) }),
             Taken::Nothing => Err(Error::Decode { codec, what: "no picture in the packet".into() }),
-        }
+        };
+        Output { id: job.pts as u64, picture }
     }
 }
 
 impl Decoder for FfmpegDecoder {
-    fn send(&mut self, id: u64, packet: &[u8], out: &mut Vec<Output>) {
-        let picture = match i64::try_from(id) {
-            Ok(pts) => {
-                let status = self.decode(pts, packet);
-                let taken = self.captures.take(pts);
-                self.picture(status, taken)
-            }
-            Err(_) => Err(Error::Invalid { codec: self.codec, what: format!("timestamp {id}") }),
+    fn send(&mut self, packet: Packet<'_>, out: &mut Vec<Output>) {
+        let Packet { id, bytes, first_field, .. } = packet;
+        let Ok(pts) = i64::try_from(id) else {
+            let what = format!("timestamp {id}");
+            let picture = Err(Error::Invalid { codec: self.codec, what });
+            return out.push(Output { id, picture });
         };
-        out.push(Output { id, picture });
+        if self.ring.iter().any(|slot| matches!(slot, Slot::Picture(job) if job.pts == pts)) {
+            // A second field goes into the buffer that its first field's answer is read from.
+            self.finish(id, out);
+        }
+        self.filler.observe(bytes);
+        self.turn(Slot::Picture(Job { pts, first_field }), bytes, out);
     }
 
-    fn drain(&mut self, _out: &mut Vec<Output>) {
-        // With one thread `send` leaves nothing unfinished.
+    fn finish(&mut self, last: u64, out: &mut Vec<Output>) {
+        let last = i64::try_from(last).unwrap_or(i64::MAX);
+        if self.has_unanswered(last) && self.ends_in_a_first_field() {
+            // A packet between the fields of a frame would end the frame.
+            self.finish_by_rows(last, out);
+        }
+        // Each turn takes one out of the ring.
+        while self.has_unanswered(last) {
+            self.turn_idle(out);
+        }
     }
 
     fn reset(&mut self, out: &mut Vec<Output>) {
-        self.drain(out);
-        // SAFETY: an open context.
-        unsafe { av::avcodec_flush_buffers(self.context.0.as_ptr()) };
+        self.finish(u64::MAX, out);
+        self.context.flush();
+        self.ring.clear();
+        self.unsure = false;
         self.captures.clear();
     }
-}
-
-/// An owned AVCodecContext.
-struct Context(NonNull<av::AVCodecContext>);
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        let mut context = self.0.as_ptr();
-        // SAFETY: the context is ours and is not used again; the call stops its threads, so that no
-        // callback runs afterwards.
-        unsafe { av::avcodec_free_context(&mut context) };
-    }
-}
-
-/// An owned AVPacket.
-struct Packet(NonNull<av::AVPacket>);
-
-impl Packet {
-    fn new() -> Option<Packet> {
-        // SAFETY: no arguments; null is handled.
-        NonNull::new(unsafe { av::av_packet_alloc() }).map(Packet)
-    }
-
-    /// Copies `data` into a new buffer with the padding that libavcodec reads beyond the end.
-    fn fill(&mut self, pts: i64, data: &[u8]) -> c_int {
-        let Ok(size) = c_int::try_from(data.len()) else { return av::AVERROR(libc::EINVAL) };
-        if size == 0 {
-            // libavcodec takes an empty packet for the end of the stream.
-            return av::AVERROR_INVALIDDATA;
-        }
-        // SAFETY: a valid, blank packet; the call checks the size with the padding against overflow.
-        let status = unsafe { av::av_new_packet(self.0.as_ptr(), size) };
-        if status < 0 {
-            return status;
-        }
-        // SAFETY: av_new_packet made `data` at least `size` bytes long, in memory of its own.
-        unsafe {
-            let packet = &mut *self.0.as_ptr();
-            ptr::copy_nonoverlapping(data.as_ptr(), packet.data, data.len());
-            packet.pts = pts;
-        }
-        0
-    }
-
-    fn clear(&mut self) {
-        // SAFETY: a valid packet; what libavcodec still needs it has referenced.
-        unsafe { av::av_packet_unref(self.0.as_ptr()) };
-    }
-}
-
-impl Drop for Packet {
-    fn drop(&mut self) {
-        let mut packet = self.0.as_ptr();
-        // SAFETY: the packet is ours and is not used again.
-        unsafe { av::av_packet_free(&mut packet) };
-    }
-}
-
-/// libavcodec's words for an error status.
-fn error_text(status: c_int) -> String {
-    let mut text = [0; 64];
-    // SAFETY: the buffer has the given size; the call always terminates the string.
-    unsafe { av::av_strerror(status, text.as_mut_ptr(), text.len()) };
-    // SAFETY: terminated, see above.
-    unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

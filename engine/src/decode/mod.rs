@@ -1,6 +1,6 @@
 //! Stateful software decoders behind one face: bytes with a number in, pictures with that number out.
 
-use crate::{Result, frame::Planar};
+use crate::{Result, frame::Planar, reconstruct::Parity};
 
 pub(crate) mod av1;
 pub(crate) mod ffmpeg;
@@ -23,16 +23,42 @@ pub(crate) struct Decoded {
     pub damage: Option<String>,
 }
 
+/// One coded picture, both fields of a field pair together where they come together.
+#[derive(Clone, Copy)]
+pub(crate) struct Packet<'a> {
+    /// The picture's number. It grows from packet to packet; only a second field that comes by itself has
+    /// that of its first field.
+    pub id: u64,
+    /// The coded bytes.
+    pub bytes: &'a [u8],
+    /// H.264: all of it is a field whose second field may follow as a packet of its own.
+    pub first_field: Option<Parity>,
+    /// See [`Step::key`](crate::reconstruct::Step).
+    pub key: bool,
+    /// See [`Step::parts`](crate::reconstruct::Step).
+    pub parts: usize,
+    /// Its request came before the picture before it was decoded: the client works ahead.
+    pub queued: bool,
+}
+
+#[cfg(test)]
+impl<'a> Packet<'a> {
+    /// A packet that is no first field.
+    pub fn plain(id: u64, bytes: &'a [u8]) -> Packet<'a> {
+        Packet { id, bytes, first_field: None, key: false, parts: 1, queued: false }
+    }
+}
+
 /// A stateful decoder. Pictures are identified by the number of the packet that coded them, never by
-/// the decoder's output order. One packet is one coded picture (both fields of a field pair together).
+/// the decoder's output order.
 pub(crate) trait Decoder: Send {
     /// Feeds one picture. Pictures that are finished by now, this one or earlier ones, go to `out` in
-    /// decode order. Each id appears exactly once over the decoder's life.
-    fn send(&mut self, id: u64, packet: &[u8], out: &mut Vec<Output>);
+    /// decode order. Each packet is answered exactly once.
+    fn send(&mut self, packet: Packet<'_>, out: &mut Vec<Output>);
 
-    /// Finishes everything fed so far without losing decoder state.
-    fn drain(&mut self, out: &mut Vec<Output>);
+    /// Finishes at least what was fed up to the picture `last`, without losing decoder state.
+    fn finish(&mut self, last: u64, out: &mut Vec<Output>);
 
-    /// Forgets all references, as after a seek. Anything unfinished is drained first.
+    /// Forgets all references, as after a seek. Anything unfinished is finished first.
     fn reset(&mut self, out: &mut Vec<Output>);
 }

@@ -10,13 +10,28 @@ use daedalus_uapi::Controls;
 
 use crate::Result;
 
-/// What the decoder must do before it gets the packet.
+/// What there is to know about a request beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
     /// Forget all references first: the request starts anew where the bitstream alone does not say so.
     pub reset: bool,
     /// H.264: the request is the second field of the frame whose first field was written last.
     pub second_field: bool,
+    /// H.264: the request is a field that may be the first one of its frame.
+    pub first_field: Option<Parity>,
+    /// Neither this picture nor a later one refers to one before it. Not told for AV1.
+    pub key: bool,
+    /// Slices or tile columns, which can be decoded beside each other. Not told for AV1.
+    pub parts: usize,
+}
+
+/// Which rows of a frame a field has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parity {
+    /// The even rows, from 0.
+    Top,
+    /// The odd rows.
+    Bottom,
 }
 
 /// Writes the bitstream of one session, request after request.

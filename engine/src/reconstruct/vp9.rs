@@ -1,6 +1,6 @@
 //! VP9: the frame as it came.
 
-use daedalus_uapi::{Codec, Controls};
+use daedalus_uapi::{Codec, Controls, vp9};
 
 use super::{Step, Writer};
 use crate::{Error, Result};
@@ -48,7 +48,11 @@ impl Writer for Vp9Writer {
             ));
         }
         packet.extend_from_slice(data);
-        Ok(Step::default())
+        Ok(Step {
+            key: frame.flags & vp9::FRAME_KEY_FRAME != 0,
+            parts: 1 << frame.tile_cols_log2.min(6),
+            ..Step::default()
+        })
     }
 }
 

@@ -1,12 +1,20 @@
 //! Sessions with a writer and a decoder that the tests see through.
 
-use std::sync::{Mutex, mpsc::Receiver};
+use std::{
+    sync::{Mutex, mpsc::Receiver},
+    time::Duration,
+};
 
 use daedalus_uapi::{Controls, vp9};
 use zerocopy::FromZeros;
 
 use super::*;
-use crate::{FrameLayout, PixelFormat, frame::PlanarView, reconstruct::Step};
+use crate::{
+    FrameLayout, PixelFormat,
+    decode::{Decoded, Output, Packet},
+    frame::{Planar, PlanarView},
+    reconstruct::{Parity, Step},
+};
 
 /// Copies the data; refuses data that starts with `!`; asks for a reset before data that starts with `r`;
 /// takes `bottom` for a second field.
@@ -17,7 +25,12 @@ impl Writer for CopyWriter {
         packet.extend_from_slice(data);
         match data.first() {
             Some(b'!') => Err(Error::Invalid { codec: Codec::Vp9, what: "data".into() }),
-            first => Ok(Step { reset: first == Some(&b'r'), second_field: data == b"bottom" }),
+            first => Ok(Step {
+                reset: first == Some(&b'r'),
+                second_field: data == b"bottom",
+                first_field: data.starts_with(b"top").then_some(Parity::Top),
+                ..Step::default()
+            }),
         }
     }
 }
@@ -40,13 +53,13 @@ struct LateDecoder {
 }
 
 impl Decoder for LateDecoder {
-    fn send(&mut self, id: u64, packet: &[u8], out: &mut Vec<Output>) {
-        self.drain(out);
-        self.seen.send(format!("{id}:{}", String::from_utf8_lossy(packet))).unwrap();
-        self.late = Some((id, packet[0]));
+    fn send(&mut self, Packet { id, bytes, .. }: Packet<'_>, out: &mut Vec<Output>) {
+        self.finish(id, out);
+        self.seen.send(format!("{id}:{}", String::from_utf8_lossy(bytes))).unwrap();
+        self.late = Some((id, bytes[0]));
     }
 
-    fn drain(&mut self, out: &mut Vec<Output>) {
+    fn finish(&mut self, _: u64, out: &mut Vec<Output>) {
         out.extend(self.late.take().map(|(id, colour)| Output {
             id,
             picture: Ok(Decoded { planar: Box::new(Flat(colour)), grained: None, damage: None }),
@@ -54,7 +67,7 @@ impl Decoder for LateDecoder {
     }
 
     fn reset(&mut self, out: &mut Vec<Output>) {
-        self.drain(out);
+        self.finish(u64::MAX, out);
         self.seen.send("reset".into()).unwrap();
     }
 }
@@ -74,6 +87,45 @@ impl Target for Pixel {
     }
 }
 
+/// A frame that is filled when the test says so.
+struct Gate {
+    entered: mpsc::Sender<()>,
+    opened: Mutex<Receiver<()>>,
+}
+
+impl Target for Gate {
+    fn layout(&self) -> FrameLayout {
+        Pixel::default().layout()
+    }
+
+    fn fill(&self, write: &mut dyn FnMut(&mut [u8])) {
+        self.entered.send(()).unwrap();
+        self.opened.lock().unwrap().recv().unwrap();
+        write(&mut [0; 3]);
+    }
+}
+
+fn submit(
+    session: &Session,
+    answers: &mpsc::Sender<(u64, Answer)>,
+    target: Arc<dyn Target>,
+    timestamp: u64,
+    data: &str,
+    hold_capture: bool,
+) {
+    let request = Request {
+        timestamp,
+        controls: Controls::Vp9(vp9::Controls::new_box_zeroed().unwrap()),
+        data: data.into(),
+        hold_capture,
+        target: Some(target),
+        ungrained: None,
+    };
+    let answers = answers.clone();
+    let reply = Reply::new(move |answer| answers.send((timestamp, answer)).unwrap());
+    session.submit(request, reply);
+}
+
 struct Bench {
     session: Session,
     seen: Receiver<String>,
@@ -83,27 +135,25 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::deep(usize::MAX)
+    }
+
+    fn deep(depth: usize) -> Bench {
         let (tell, seen) = mpsc::channel();
         let decoder = Box::new(LateDecoder { seen: tell, late: None });
-        let session = Session::of(Codec::Vp9, Box::new(CopyWriter), decoder).unwrap();
+        let session = Session::of(Codec::Vp9, Box::new(CopyWriter), decoder, depth).unwrap();
         let (answers, answered) = mpsc::channel();
         Bench { session, seen, answers, answered }
     }
 
     fn submit(&self, timestamp: u64, data: &str, hold_capture: bool) -> Arc<Pixel> {
         let target = Arc::new(Pixel::default());
-        let request = Request {
-            timestamp,
-            controls: Controls::Vp9(vp9::Controls::new_box_zeroed().unwrap()),
-            data: data.into(),
-            hold_capture,
-            target: Some(target.clone()),
-            ungrained: None,
-        };
-        let answers = self.answers.clone();
-        let reply = Reply::new(move |answer| answers.send((timestamp, answer)).unwrap());
-        self.session.submit(request, reply);
+        self.submit_to(target.clone(), timestamp, data, hold_capture);
         target
+    }
+
+    fn submit_to(&self, target: Arc<dyn Target>, timestamp: u64, data: &str, hold_capture: bool) {
+        submit(&self.session, &self.answers, target, timestamp, data, hold_capture);
     }
 
     /// Ends the session and returns all further answers.
@@ -184,6 +234,42 @@ fn a_request_that_cannot_be_written_is_answered_and_leaves_the_others_alone() {
     bench.submit(2000, "a", false);
     assert_eq!(bench.answered.recv(), Ok((2000, Ok(()))));
     assert_eq!(bench.finish().0, ["1:a"]);
+}
+
+#[test]
+fn a_refusal_does_not_overtake_pictures_under_way() {
+    let bench = Bench::new();
+    for (timestamp, data) in [(1000, "a"), (2000, "b"), (3000, "!"), (4000, "c")] {
+        bench.submit(timestamp, data, false);
+    }
+    let order = [1000, 2000, 3000, 4000].map(|_| bench.answered.recv().unwrap());
+    assert_eq!(order.each_ref().map(|(timestamp, _)| *timestamp), [1000, 2000, 3000, 4000]);
+    assert_eq!(order.each_ref().map(|(_, answer)| answer.is_ok()), [true, true, false, true]);
+}
+
+#[test]
+fn who_sends_too_much_waits() {
+    let bench = Bench::deep(2);
+    let (entered, enters) = mpsc::channel();
+    let (open, opened) = mpsc::channel();
+    bench.submit_to(Arc::new(Gate { entered, opened: Mutex::new(opened) }), 1000, "a", false);
+    enters.recv().unwrap();
+    bench.submit(2000, "b", false);
+    thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        let (session, answers) = (&bench.session, &bench.answers);
+        scope.spawn(move || {
+            submit(session, answers, Arc::new(Pixel::default()), 3000, "c", false);
+            tell.send(()).unwrap();
+        });
+        let early = told.recv_timeout(Duration::from_millis(100));
+        assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout), "two are under way");
+        open.send(()).unwrap();
+        told.recv().unwrap();
+    });
+    let answered: Vec<u64> =
+        bench.answered.iter().take(3).map(|(timestamp, _)| timestamp).collect();
+    assert_eq!(answered, [1000, 2000, 3000]);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::process::Command;
 use daedalus_tests::driver::Environment;
 use daedalus_tests::process;
 
+// It also measures, which is not done here.
+#[allow(dead_code)]
 #[path = "../small_client/h264.rs"]
 mod h264;
 #[path = "../small_client/va.rs"]

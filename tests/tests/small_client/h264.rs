@@ -7,8 +7,10 @@
 //! Everything else is an error. Each picture is read as soon as it is decoded, so that no decoded
 //! picture buffer is needed for output: the output order is that of the order counts between IDRs.
 
+use std::collections::VecDeque;
 use std::io::Cursor;
 use std::rc::Rc;
+use std::time::Instant;
 
 use cros_codecs::codec::h264::parser::{
     Nalu, NaluType, Parser, Pps, RefPicListModification, Slice, SliceHeader, Sps,
@@ -28,13 +30,42 @@ use super::va::{Decoder, Display};
 /// The frames of an Annex B byte stream in output order, each as P010 over its visible area.
 pub fn decode(display: Display, stream: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let mut client = Client { display: Some(display), ..Default::default() };
-    let mut cursor = Cursor::new(stream);
-    while let Ok(nalu) = Nalu::next(&mut cursor) {
-        client.nal_unit(nalu)?;
-    }
-    client.finish_picture()?;
+    client.stream(stream)?;
     client.frames.sort_by_key(|frame| frame.order);
     Ok(client.frames.into_iter().map(|frame| frame.pixels).collect())
+}
+
+/// Decodes an Annex B byte stream as `pace` says and keeps no frame; returns how many there were.
+pub fn decode_at(pace: Pace, display: Display, stream: &[u8]) -> Result<usize, String> {
+    let mut client = Client { display: Some(display), pace, ..Default::default() };
+    client.stream(stream)?;
+    Ok(client.done)
+}
+
+/// How many pictures are waited for late, by those who do not wait for each.
+const AHEAD: usize = 4;
+
+/// What becomes of a decoded picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// It is waited for, read and kept.
+    #[default]
+    Keep,
+    /// It stays in its surface; some pictures later it is waited for.
+    Surfaces,
+    /// Some pictures later it is waited for and read.
+    Download,
+    /// It is waited for; how long it took since its first slice is printed.
+    WaitEach,
+}
+
+impl Pace {
+    fn ahead(self) -> usize {
+        match self {
+            Pace::Keep | Pace::WaitEach => 0,
+            Pace::Surfaces | Pace::Download => AHEAD,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -54,7 +85,19 @@ struct Client {
     frame_num_offset: i32,
     /// How many IDR pictures there were.
     sequence: u32,
+    pace: Pace,
+    /// Those that nobody has waited for yet.
+    waiting: VecDeque<Waiting>,
+    /// How many were waited for.
+    done: usize,
     frames: Vec<Frame>,
+}
+
+struct Waiting {
+    picture: Picture,
+    order: (u32, i32),
+    visible: (u32, u32),
+    started: Instant,
 }
 
 #[derive(Clone, Copy)]
@@ -73,6 +116,7 @@ struct Current {
     sps: Rc<Sps>,
     parameters: VAPictureParameterBufferH264,
     slices: Vec<(VASliceParameterBufferH264, Vec<u8>)>,
+    started: Instant,
 }
 
 struct Frame {
@@ -121,6 +165,15 @@ fn max_frame_num(sps: &Sps) -> i32 {
 }
 
 impl Client {
+    fn stream(&mut self, stream: &[u8]) -> Result<(), String> {
+        let mut cursor = Cursor::new(stream);
+        while let Ok(nalu) = Nalu::next(&mut cursor) {
+            self.nal_unit(nalu)?;
+        }
+        self.finish_picture()?;
+        self.wait_until_left(0)
+    }
+
     fn nal_unit(&mut self, nalu: Nalu<'_>) -> Result<(), String> {
         match nalu.header.type_ {
             NaluType::Slice | NaluType::SliceIdr => {
@@ -145,10 +198,11 @@ impl Client {
     fn start_picture(&mut self, slice: &Slice<'_>, pps: &Pps) -> Result<(), String> {
         let (header, sps) = (&slice.header, &pps.sps);
         covered(sps, pps, header)?;
+        let started = Instant::now();
         let size = (sps.width(), sps.height());
         if self.decoder.is_none() {
             let display = self.display.take().ok_or("no display")?;
-            let count = usize::from(sps.max_num_ref_frames) + 1;
+            let count = usize::from(sps.max_num_ref_frames) + 1 + self.pace.ahead();
             self.decoder = Some(Decoder::new(display, size, count)?);
         }
         let decoder = self.decoder.as_ref().filter(|decoder| decoder.size() == size);
@@ -165,8 +219,10 @@ impl Client {
         if !is_idr && frame_num != self.prev_ref_frame_num && frame_num != next {
             return Err("gaps in frame_num are not covered".into());
         }
-        let used = |surface| self.references.iter().any(|picture| picture.surface == surface);
-        let free = decoder.surfaces().iter().copied().find(|surface| !used(*surface));
+        let waiting = self.waiting.iter().map(|waiting| &waiting.picture);
+        let in_use: Vec<VASurfaceID> =
+            self.references.iter().chain(waiting).map(|picture| picture.surface).collect();
+        let free = decoder.surfaces().iter().copied().find(|surface| !in_use.contains(surface));
         let surface = free.ok_or("more references than max_num_ref_frames")?;
         let (top, bottom) = self.order_counts(slice, sps)?;
         let picture = Picture { surface, frame_num, top, bottom };
@@ -178,8 +234,16 @@ impl Client {
         };
         let (first, sps) = (header.clone(), Rc::clone(sps));
         let slices = Vec::new();
-        self.current =
-            Some(Current { picture, first, is_reference, is_idr, sps, parameters, slices });
+        self.current = Some(Current {
+            picture,
+            first,
+            is_reference,
+            is_idr,
+            sps,
+            parameters,
+            slices,
+            started,
+        });
         Ok(())
     }
 
@@ -302,10 +366,34 @@ impl Client {
         Ok(())
     }
 
-    /// Decodes the picture whose slices have come, reads it, and marks the references.
+    /// Waits for the oldest pictures until only `left` are not waited for.
+    fn wait_until_left(&mut self, left: usize) -> Result<(), String> {
+        while self.waiting.len() > left {
+            let Some(Waiting { picture, order, visible, started }) = self.waiting.pop_front()
+            else {
+                break;
+            };
+            let decoder = self.decoder.as_ref().ok_or("no decoder")?;
+            decoder.wait_for(picture.surface)?;
+            match self.pace {
+                Pace::Keep => {
+                    let pixels = decoder.pixels(picture.surface, visible)?;
+                    self.frames.push(Frame { order, pixels });
+                }
+                Pace::Download => drop(decoder.pixels(picture.surface, visible)?),
+                Pace::Surfaces => {}
+                Pace::WaitEach => println!("latency {:.1}", started.elapsed().as_secs_f64() * 1e6),
+            }
+            self.done += 1;
+        }
+        Ok(())
+    }
+
+    /// Decodes the picture whose slices have come and marks the references.
     fn finish_picture(&mut self) -> Result<(), String> {
         let Some(current) = self.current.take() else { return Ok(()) };
-        let Current { picture, first, is_reference, is_idr, sps, parameters, slices } = current;
+        let Current { picture, first, is_reference, is_idr, sps, parameters, slices, started } =
+            current;
         let decoder = self.decoder.as_ref().ok_or("no decoder")?;
         let matrix = VAIQMatrixBufferH264 {
             ScalingList4x4: [[16; 16]; 6],
@@ -314,8 +402,13 @@ impl Client {
         };
         decoder.decode(picture.surface, parameters, matrix, slices)?;
         let visible = sps.visible_rectangle().max;
-        let pixels = decoder.pixels(picture.surface, (visible.x, visible.y))?;
-        self.frames.push(Frame { order: (self.sequence, picture.pic_order_cnt()), pixels });
+        self.waiting.push_back(Waiting {
+            picture,
+            order: (self.sequence, picture.pic_order_cnt()),
+            visible: (visible.x, visible.y),
+            started,
+        });
+        self.wait_until_left(self.pace.ahead())?;
 
         self.prev_frame_num = picture.frame_num;
         if !is_reference {

@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daedalus_tests::catalogue::{self, Tier};
 use daedalus_tests::clients::{self, Client, Setting};
@@ -26,6 +26,11 @@ mod va;
 
 /// The environment variable that names a file to the small client.
 const ROLE: &str = "DAEDALUS_SMALL_CLIENT_DECODES";
+
+/// With it the small client measures and keeps no frame: `surfaces`, `download` or `wait-each`
+/// (see [`h264::Pace`]). `./x bench` uses it, and reads what it prints as what the client in
+/// `tests/bench` prints.
+const PACE: &str = "DAEDALUS_SMALL_CLIENT_PACE";
 
 /// The streams that are decoded here, by their names in the catalogue.
 const STREAMS: [&str; 3] = [
@@ -50,9 +55,28 @@ fn decode(file: &Path) -> Result<(), String> {
     let stream = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let display = va::Display::open()?;
     eprintln!("small-client: the driver is {}", display.vendor());
+    if let Ok(pace) = std::env::var(PACE) {
+        return measure(&pace, display, &stream);
+    }
     for frame in h264::decode(display, &stream)? {
         println!("{:x}", Md5::digest(&frame));
     }
+    Ok(())
+}
+
+/// The small client of `./x bench`.
+fn measure(pace: &str, display: va::Display, stream: &[u8]) -> Result<(), String> {
+    let pace = match pace {
+        "surfaces" => h264::Pace::Surfaces,
+        "download" => h264::Pace::Download,
+        "wait-each" => h264::Pace::WaitEach,
+        other => return Err(format!("{PACE}={other} is not known")),
+    };
+    println!("vendor {}", display.vendor());
+    let started = Instant::now();
+    let frames = h264::decode_at(pace, display, stream)?;
+    let seconds = started.elapsed().as_secs_f64();
+    println!("session {frames} {seconds:.6} {frames}\nseconds {seconds:.6}");
     Ok(())
 }
 

@@ -201,8 +201,8 @@ impl Decoder {
         self.size
     }
 
-    /// Decodes one picture into `target` and waits for it. Each slice is its parameters and its NAL
-    /// unit without a start code.
+    /// Has one picture decoded into `target`. Each slice is its parameters and its NAL unit without a
+    /// start code.
     pub fn decode(
         &self,
         target: VASurfaceID,
@@ -225,9 +225,14 @@ impl Decoder {
             check("vaBeginPicture", vaBeginPicture(va, context, target))?;
             let count = ids.len() as c_int;
             check("vaRenderPicture", vaRenderPicture(va, context, ids.as_mut_ptr(), count))?;
-            check("vaEndPicture", vaEndPicture(va, context))?;
-            check("vaSyncSurface", vaSyncSurface(va, target))
+            check("vaEndPicture", vaEndPicture(va, context))
         }
+    }
+
+    /// Waits for the picture that `surface` is the target of.
+    pub fn wait_for(&self, surface: VASurfaceID) -> Result<(), String> {
+        // SAFETY: the surface exists.
+        check("vaSyncSurface", unsafe { vaSyncSurface(self.display.va, surface) })
     }
 
     fn buffer<T>(&self, kind: VABufferType, data: &mut [T]) -> Result<Buffer<'_>, String> {

@@ -12,6 +12,10 @@ use crate::{
     object::surface::Surface,
 };
 
+/// Pictures that a client may have under way in one stream. What holds it back first is that it has no more
+/// surfaces; one that has many, or needs none, must not fill the memory with coded data.
+const DEPTH: usize = 32;
+
 /// The engine as a device.
 pub(super) struct Embedded {
     options: engine::Options,
@@ -20,7 +24,7 @@ pub(super) struct Embedded {
 impl Embedded {
     /// Reads `DAEDALUS_THREADS`: decoder threads per session.
     pub fn from_environment() -> Result<Embedded> {
-        let mut options = engine::Options::default();
+        let mut options = engine::Options { depth: DEPTH, ..engine::Options::default() };
         match std::env::var("DAEDALUS_THREADS") {
             Err(_) => {}
             Ok(text) => match text.parse() {
@@ -47,13 +51,14 @@ impl Device for Embedded {
 struct EmbeddedSession(engine::Session);
 
 impl DeviceSession for EmbeddedSession {
-    fn submit(&self, request: Request, done: Done) {
+    fn submit(&self, request: Request, done: Done) -> u64 {
         let target = |surface| Arc::new(SurfaceTarget(surface)) as Arc<dyn engine::Target>;
         // A dma-buf is mapped when it is first asked for. The engine asks when the picture is there, and has
         // no ear for errors then.
         for surface in request.target.iter().chain(&request.ungrained) {
             if let Err(error) = surface.memory.address() {
-                return done.answer(Err(error));
+                done.answer(Err(error));
+                return 0;
             }
         }
         let request = engine::Request {
@@ -67,7 +72,11 @@ impl DeviceSession for EmbeddedSession {
         let reply = engine::Reply::new(|answer| {
             done.answer(answer.map_err(|error| Error::Decoding(error.to_string())));
         });
-        self.0.submit(request, reply);
+        self.0.submit(request, reply)
+    }
+
+    fn expect(&self, request: u64) {
+        self.0.expect(request);
     }
 }
 

@@ -66,8 +66,13 @@ pub(crate) trait Device: Send + Sync {
 
 /// One stream on a device. Requests are decoded in the order of submission.
 pub(crate) trait DeviceSession: Send + Sync {
-    /// Queues a request; returns without waiting for its picture.
-    fn submit(&self, request: Request, done: Done);
+    /// Queues a request; returns without waiting for its picture, but may wait until the device takes
+    /// it. What comes back names the request.
+    fn submit(&self, request: Request, done: Done) -> u64;
+
+    /// Somebody waits for the answer of the request with this name. For devices that would otherwise wait
+    /// for more requests.
+    fn expect(&self, _request: u64) {}
 }
 
 /// The device that `DAEDALUS_DEVICE` names: `auto` (the default), `embedded`, `kernel`, or the path of a

@@ -23,12 +23,9 @@ pub(crate) struct Stream {
     codec: Codec,
     /// The driver's table. Weak, since surfaces keep their stream: after vaTerminate neither would go.
     surfaces: Weak<Surfaces>,
-    inner: Mutex<Inner>,
-}
-
-struct Inner {
-    translator: Box<dyn Translator>,
     session: Box<dyn DeviceSession>,
+    /// Locked while requests are submitted, so that they keep their order.
+    translator: Mutex<Box<dyn Translator>>,
 }
 
 impl Stream {
@@ -57,7 +54,8 @@ impl Stream {
             number: trace::session(),
             codec,
             surfaces,
-            inner: Mutex::new(Inner { translator, session }),
+            session,
+            translator: Mutex::new(translator),
         }
     }
 
@@ -67,23 +65,28 @@ impl Stream {
 
     /// Translates a complete picture and submits what is ready.
     pub fn picture(self: &Arc<Self>, picture: &Picture<'_>) -> Result<()> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut translator = self.translator.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ready = Vec::new();
-        let translated = inner.translator.picture(picture, &mut ready);
-        self.submit(&inner, ready);
+        let translated = translator.picture(picture, &mut ready);
+        self.submit(ready);
         translated
     }
 
     /// Submits a picture that is kept back.
     pub fn commit(self: &Arc<Self>) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut translator = self.translator.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ready = Vec::new();
-        inner.translator.commit(&mut ready);
-        self.submit(&inner, ready);
+        translator.commit(&mut ready);
+        self.submit(ready);
     }
 
-    /// Submits requests in decode order; `inner` is locked so that nothing comes between them.
-    fn submit(self: &Arc<Self>, inner: &Inner, drafts: Vec<Draft>) {
+    /// Somebody waits for the answer of a request.
+    pub fn expect(&self, request: u64) {
+        self.session.expect(request);
+    }
+
+    /// Submits requests in decode order; the translator is locked so that nothing comes between them.
+    fn submit(self: &Arc<Self>, drafts: Vec<Draft>) {
         let surfaces = self.surfaces.upgrade();
         let find = |id| surfaces.as_ref()?.get(id);
         for draft in drafts {
@@ -94,9 +97,12 @@ impl Stream {
             for surface in &written {
                 surface.submitted(self);
             }
-            let done = Done::new(move |answer| {
-                for surface in &written {
-                    surface.completed(answer.clone());
+            let done = Done::new({
+                let written = written.clone();
+                move |answer| {
+                    for surface in &written {
+                        surface.completed(answer.clone());
+                    }
                 }
             });
             let request = crate::device::Request {
@@ -108,7 +114,10 @@ impl Stream {
                 ungrained,
             };
             trace::request(self.number, &request);
-            inner.session.submit(request, done);
+            let name = self.session.submit(request, done);
+            for surface in &written {
+                surface.named(name);
+            }
         }
     }
 }

@@ -54,6 +54,8 @@ struct State {
     building: Option<va::VAContextID>,
     /// What became of the last picture.
     outcome: Result<()>,
+    /// What the device session calls the last request that writes this surface.
+    request: u64,
     /// The stream of the last picture: keeps its decoder alive for later pictures that refer to it.
     stream: Option<Arc<Stream>>,
 }
@@ -73,6 +75,7 @@ impl Surface {
                 kept: 0,
                 building: None,
                 outcome: Ok(()),
+                request: 0,
                 stream: None,
             }),
             changed: Condvar::new(),
@@ -143,6 +146,11 @@ impl Surface {
         drop(before);
     }
 
+    /// What the device session calls the request that was submitted last.
+    pub fn named(&self, request: u64) {
+        self.state().request = request;
+    }
+
     /// A request that writes this surface was answered.
     pub fn completed(&self, answer: Result<()>) {
         let mut state = self.state();
@@ -167,7 +175,12 @@ impl Surface {
     /// that is kept back, since whoever asks wants it.
     pub fn is_ready(&self) -> bool {
         self.release();
-        self.state().pending == 0
+        let state = self.state();
+        let ready = state.pending == 0;
+        if !ready {
+            Self::expect(state);
+        }
+        ready
     }
 
     /// What became of the last picture.
@@ -182,6 +195,10 @@ impl Surface {
         // A timeout beyond what an Instant can express is no timeout.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.state();
+        if state.pending > 0 {
+            Self::expect(state);
+            state = self.state();
+        }
         while state.pending > 0 {
             state = match deadline {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -202,6 +219,15 @@ impl Surface {
     pub fn settle(&self) {
         // The outcome is the business of whoever asks for it with vaSyncSurface.
         let _ = self.wait(None);
+    }
+
+    /// Tells the device that somebody waits for what is under way.
+    fn expect(state: MutexGuard<'_, State>) {
+        let (stream, request) = (state.stream.clone(), state.request);
+        drop(state);
+        if let Some(stream) = stream {
+            stream.expect(request);
+        }
     }
 
     /// Somebody needs the pixels: a picture that is kept back goes to the decoder now.

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use daedalus_uapi::Codec;
 
 use self::library::{Layout, Library, Picture};
-use super::{Decoded, Decoder, Output};
+use super::{Decoded, Decoder, Output, Packet};
 use crate::{
     Error, Result,
     frame::{Planar, PlanarView},
@@ -54,7 +54,7 @@ impl Av1Decoder {
                     }
                     out.push(failed(earlier, "no picture came out".into()));
                 }
-                out.push(Output { id, picture: self.finish(picture) });
+                out.push(Output { id, picture: self.decoded(picture) });
                 true
             }
             Err(code) if code == library::EAGAIN => false,
@@ -75,7 +75,7 @@ impl Av1Decoder {
         }
     }
 
-    fn finish(&mut self, mut picture: Picture) -> Result<Decoded> {
+    fn decoded(&mut self, mut picture: Picture) -> Result<Decoded> {
         if !matches!(picture.layout(), Layout::I400 | Layout::I420) {
             return Err(unsupported("chroma other than 4:2:0"));
         }
@@ -96,12 +96,12 @@ impl Av1Decoder {
 }
 
 impl Decoder for Av1Decoder {
-    fn send(&mut self, id: u64, packet: &[u8], out: &mut Vec<Output>) {
-        let mut sent = self.library.send(id, packet);
+    fn send(&mut self, Packet { id, bytes, .. }: Packet<'_>, out: &mut Vec<Output>) {
+        let mut sent = self.library.send(id, bytes);
         if sent == Err(library::EAGAIN) {
             // Full: everything before this packet has to come out first.
-            self.drain(out);
-            sent = self.library.send(id, packet);
+            self.finish(id, out);
+            sent = self.library.send(id, bytes);
         }
         self.pending.push_back(id);
         if let Err(code) = sent {
@@ -110,7 +110,8 @@ impl Decoder for Av1Decoder {
         self.poll(out);
     }
 
-    fn drain(&mut self, out: &mut Vec<Output>) {
+    /// Finishes everything: see above for what becomes of a drain left half way.
+    fn finish(&mut self, _last: u64, out: &mut Vec<Output>) {
         let mut empty = 0;
         while empty < 2 {
             empty = if self.poll(out) { 0 } else { empty + 1 };
@@ -121,7 +122,7 @@ impl Decoder for Av1Decoder {
     }
 
     fn reset(&mut self, out: &mut Vec<Output>) {
-        self.drain(out);
+        self.finish(u64::MAX, out);
         self.library.flush();
     }
 }

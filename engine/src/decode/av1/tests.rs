@@ -12,7 +12,7 @@ use daedalus_uapi::{
 };
 
 use super::{
-    Av1Decoder, Decoder, Output,
+    Av1Decoder, Decoder, Output, Packet,
     library::{Library, restoration_types, segment_reference},
 };
 use crate::{
@@ -351,9 +351,9 @@ fn film_grain_leaves_the_plain_picture_alone() {
     let mut outputs = Vec::new();
     for id in 1..=3 {
         let packet = write(&mut Av1Writer::new(), &controls).unwrap();
-        decoder.send(id, &packet, &mut outputs);
+        decoder.send(Packet::plain(id, &packet), &mut outputs);
     }
-    decoder.drain(&mut outputs);
+    decoder.finish(u64::MAX, &mut outputs);
     assert_eq!(outputs.len(), 3);
     let first = outputs.remove(0).picture.unwrap();
     let plain = first.planar.view().luma.0.to_vec();
@@ -375,19 +375,19 @@ fn every_packet_is_answered_once_and_errors_pass() {
     let hidden = write(&mut writer, &hidden).unwrap();
     let mut decoder = Av1Decoder::new(1).unwrap();
     let mut outputs = Vec::new();
-    decoder.send(1, &key, &mut outputs);
-    decoder.send(2, &[0xff; 40], &mut outputs); // a forbidden bit
-    decoder.send(3, &key[..key.len() - 70], &mut outputs); // cut off in the frame OBU
-    decoder.send(4, &key[..2], &mut outputs); // nothing but a temporal delimiter
-    decoder.send(5, &[], &mut outputs);
-    decoder.drain(&mut outputs);
-    decoder.send(6, &key, &mut outputs);
-    decoder.send(7, &hidden, &mut outputs);
-    decoder.drain(&mut outputs);
+    decoder.send(Packet::plain(1, &key), &mut outputs);
+    decoder.send(Packet::plain(2, &[0xff; 40]), &mut outputs); // a forbidden bit
+    decoder.send(Packet::plain(3, &key[..key.len() - 70]), &mut outputs); // cut off in the frame OBU
+    decoder.send(Packet::plain(4, &key[..2]), &mut outputs); // nothing but a temporal delimiter
+    decoder.send(Packet::plain(5, &[]), &mut outputs);
+    decoder.finish(u64::MAX, &mut outputs);
+    decoder.send(Packet::plain(6, &key), &mut outputs);
+    decoder.send(Packet::plain(7, &hidden), &mut outputs);
+    decoder.finish(u64::MAX, &mut outputs);
     decoder.reset(&mut outputs);
-    decoder.send(8, &hidden, &mut outputs); // its references are gone
-    decoder.send(9, &key, &mut outputs);
-    decoder.drain(&mut outputs);
+    decoder.send(Packet::plain(8, &hidden), &mut outputs); // its references are gone
+    decoder.send(Packet::plain(9, &key), &mut outputs);
+    decoder.finish(u64::MAX, &mut outputs);
     let mut answers = answers(&outputs);
     answers.sort();
     let ok = [true, false, false, false, false, true, true, false, true];
@@ -399,19 +399,19 @@ fn frame_threads_answer_every_packet_in_order() {
     let mut writer = Av1Writer::new();
     let mut decoder = Av1Decoder::new(3).unwrap();
     let mut outputs = Vec::new();
-    decoder.send(1, &write(&mut writer, &key(64, 64)).unwrap(), &mut outputs);
+    decoder.send(Packet::plain(1, &write(&mut writer, &key(64, 64)).unwrap()), &mut outputs);
     for id in 2..=40u64 {
         let mut frame = inter(64, 64, id as u32 % 128);
         if id % 3 == 0 {
             frame.frame.flags = 0;
         }
-        decoder.send(id, &write(&mut writer, &frame).unwrap(), &mut outputs);
+        decoder.send(Packet::plain(id, &write(&mut writer, &frame).unwrap()), &mut outputs);
         if id % 7 == 0 {
-            decoder.drain(&mut outputs);
+            decoder.finish(u64::MAX, &mut outputs);
             assert_eq!(outputs.len() as u64, id);
         }
     }
-    decoder.drain(&mut outputs);
+    decoder.finish(u64::MAX, &mut outputs);
     assert_eq!(answers(&outputs), (1..=40).map(|id| (id, true)).collect::<Vec<_>>());
 }
 
@@ -470,8 +470,8 @@ fn a_damaged_tile_is_an_error_and_nothing_more() {
     writer.write(1000, &Controls::Av1(Box::new(controls.clone())), &noise, &mut packet).unwrap();
     let mut decoder = Av1Decoder::new(1).unwrap();
     let mut outputs = Vec::new();
-    decoder.send(1, &packet, &mut outputs);
-    decoder.send(2, &write(&mut writer, &controls).unwrap(), &mut outputs);
-    decoder.drain(&mut outputs);
+    decoder.send(Packet::plain(1, &packet), &mut outputs);
+    decoder.send(Packet::plain(2, &write(&mut writer, &controls).unwrap()), &mut outputs);
+    decoder.finish(u64::MAX, &mut outputs);
     assert_eq!(answers(&outputs), [(1, false), (2, true)]);
 }

@@ -2,13 +2,18 @@
 
 use std::{
     ffi::c_int,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use daedalus_uapi::Codec;
 use ffmpeg_sys_next as av;
 
 use super::frame::{CodedFrame, CodedPicture, Samples};
+use crate::reconstruct::Parity;
+
+/// How long [`Captures::wait`] waits for the next row.
+const ROW_PATIENCE: Duration = Duration::from_secs(1);
 
 /// `AVFrame`s in flight, by the id of the packet that they were allocated for. libavcodec calls back
 /// from the thread that decodes, which need not be the one that sends.
@@ -16,6 +21,8 @@ pub(super) struct Captures {
     /// Whether libavcodec tells which rows it has decoded. Its VP9 decoder does not: it fails as a whole.
     tracks_rows: bool,
     list: Mutex<Vec<Capture>>,
+    /// Rows were decoded.
+    drawn: Condvar,
 }
 
 /// The buffer that was allocated last for a packet.
@@ -44,7 +51,11 @@ pub(super) enum Taken {
 
 impl Captures {
     pub(super) fn new(codec: Codec) -> Captures {
-        Captures { tracks_rows: codec == Codec::H264, list: Mutex::new(Vec::new()) }
+        Captures {
+            tracks_rows: codec == Codec::H264,
+            list: Mutex::new(Vec::new()),
+            drawn: Condvar::new(),
+        }
     }
 
     /// Makes `context` report to this object, which must outlive it and not move.
@@ -58,18 +69,46 @@ impl Captures {
         }
     }
 
-    /// The picture of a packet that has been decoded. It is remembered until the next one, because a
-    /// second field sent under the same id decodes into the buffer of the first.
-    pub(super) fn take(&self, pts: i64) -> Taken {
+    /// The picture of a packet that has been decoded, as are all before it. It is remembered until the
+    /// next one, because a second field sent under the same id decodes into the buffer of the first.
+    pub(super) fn take(&self, pts: i64, first_field: Option<Parity>) -> Taken {
         let mut list = self.list();
-        list.retain(|capture| capture.pts == pts);
-        match list.last() {
+        list.retain(|capture| capture.pts >= pts);
+        match list.iter().find(|capture| capture.pts == pts) {
             None => Taken::Nothing,
             Some(Capture { picture: Err(what), .. }) => Taken::Unsupported(what.clone()),
             Some(Capture { picture: Ok(frame), drawn, .. }) => Taken::Picture {
                 frame: frame.clone(),
-                damage: if self.tracks_rows { undrawn(drawn) } else { None },
+                damage: if self.tracks_rows { undrawn(drawn, first_field) } else { None },
             },
+        }
+    }
+
+    /// Waits until all rows of a picture are decoded, those of the one field if it has only that. False if
+    /// that does not come about: the picture is damaged, or there is none.
+    pub(super) fn wait(&self, pts: i64, first_field: Option<Parity>) -> bool {
+        let rows = |list: &[Capture]| {
+            let capture = list.iter().find(|capture| capture.pts == pts)?;
+            let fields = fields(&capture.drawn, first_field);
+            let total: usize = fields.clone().map(Vec::len).sum();
+            Some((fields.flatten().filter(|drawn| **drawn).count(), total))
+        };
+        let mut list = self.list();
+        let mut before = None;
+        loop {
+            let now = rows(&list);
+            if now.is_some_and(|(drawn, total)| drawn == total) {
+                return true;
+            }
+            let waited = self.drawn.wait_timeout(list, ROW_PATIENCE);
+            let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() && rows(&guard) == before {
+                return false;
+            }
+            if timeout.timed_out() {
+                before = rows(&guard);
+            }
+            list = guard;
         }
     }
 
@@ -115,19 +154,32 @@ impl Captures {
                 }
             }
         }
+        drop(list);
+        self.drawn.notify_all();
     }
 }
 
+/// The rows of a picture's fields, or of the one that it has so far.
+fn fields(
+    drawn: &[Vec<bool>; 2],
+    first_field: Option<Parity>,
+) -> impl Iterator<Item = &Vec<bool>> + Clone {
+    drawn.iter().zip([Parity::Top, Parity::Bottom]).filter_map(move |(rows, parity)| {
+        first_field.is_none_or(|only| only == parity).then_some(rows)
+    })
+}
+
 /// What is missing of a picture: a field of which nothing was decoded is one that was not sent.
-fn undrawn(drawn: &[Vec<bool>; 2]) -> Option<String> {
+fn undrawn(drawn: &[Vec<bool>; 2], first_field: Option<Parity>) -> Option<String> {
     let missing = |rows: &Vec<bool>| rows.iter().filter(|drawn| !**drawn).count();
-    let sent: Vec<_> = drawn.iter().filter(|rows| rows.iter().any(|drawn| *drawn)).collect();
-    if sent.is_empty() {
-        return Some("no macroblock row was decoded".into());
+    let sent = fields(drawn, first_field).filter(|rows| rows.iter().any(|drawn| *drawn));
+    let (missing, total) =
+        sent.fold((0, 0), |(some, all), rows| (some + missing(rows), all + rows.len()));
+    match (missing, total) {
+        (_, 0) => Some("no macroblock row was decoded".into()),
+        (0, _) => None,
+        _ => Some(format!("{missing} of {total} rows were not decoded")),
     }
-    let (missing, total): (usize, usize) =
-        (sent.iter().map(|rows| missing(rows)).sum(), sent.iter().map(|rows| rows.len()).sum());
-    (missing > 0).then(|| format!("{missing} of {total} rows were not decoded"))
 }
 
 /// `AVCodecContext.get_buffer2`: libavcodec's own buffers, of which we keep a reference.

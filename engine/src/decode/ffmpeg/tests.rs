@@ -1,11 +1,16 @@
 //! Decoding through libavcodec, against what FFmpeg's own software decode shows of the same clips.
 
+mod fields;
+
 use super::*;
 
 const BFRAMES: &[u8] = include_bytes!("../../../tests/data/bframes.h264");
 const HIGH10: &[u8] = include_bytes!("../../../tests/data/high10.h264");
 const ALTREF: &[u8] = include_bytes!("../../../tests/data/altref.ivf");
 const PROFILE2: &[u8] = include_bytes!("../../../tests/data/profile2.ivf");
+
+/// How many threads decode in the tests.
+const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
 /// Checksums in decode order (see tests/data/COMMANDS.md).
 const BFRAMES_SUMS: [u32; 5] = [0xae4752e3, 0xb4a917da, 0xa3a137f6, 0xa02e37c1, 0xfc302565];
@@ -70,20 +75,20 @@ fn checksum(picture: &Decoded) -> u32 {
 }
 
 /// Sends packets with the ids 1000, 2000 ... and returns the answers, one per packet and in order.
-fn decode(codec: Codec, packets: &[&[u8]]) -> Vec<Result<Decoded>> {
-    let mut decoder = FfmpegDecoder::new(codec, 1).unwrap();
+fn decode(codec: Codec, packets: &[&[u8]], threads: usize) -> Vec<Result<Decoded>> {
+    let mut decoder = FfmpegDecoder::new(codec, threads, Division::Pictures).unwrap();
     send_all(&mut decoder, 1000, packets)
 }
 
 fn send_all(decoder: &mut FfmpegDecoder, first: u64, packets: &[&[u8]]) -> Vec<Result<Decoded>> {
-    let mut answers = Vec::new();
-    for (id, packet) in (first..).step_by(1000).zip(packets) {
-        let mut out = Vec::new();
-        decoder.send(id, packet, &mut out);
-        assert_eq!(out.iter().map(|o| o.id).collect::<Vec<_>>(), [id]);
-        answers.extend(out.into_iter().map(|o| o.picture));
+    let ids: Vec<u64> = (first..).step_by(1000).take(packets.len()).collect();
+    let mut out = Vec::new();
+    for (id, bytes) in ids.iter().zip(packets) {
+        decoder.send(Packet::plain(*id, bytes), &mut out);
     }
-    answers
+    decoder.finish(u64::MAX, &mut out);
+    assert_eq!(out.iter().map(|o| o.id).collect::<Vec<_>>(), ids);
+    out.into_iter().map(|o| o.picture).collect()
 }
 
 /// Checksums of pictures that must all be clean.
@@ -98,39 +103,65 @@ fn sums(answers: Vec<Result<Decoded>>) -> Vec<u32> {
 
 #[test]
 fn reordered_pictures_answer_the_packet_that_coded_them() {
-    assert_eq!(sums(decode(Codec::H264, &access_units(BFRAMES))), BFRAMES_SUMS);
+    for threads in THREADS {
+        assert_eq!(
+            sums(decode(Codec::H264, &access_units(BFRAMES), threads)),
+            BFRAMES_SUMS,
+            "{threads} threads"
+        );
+    }
 }
 
 #[test]
 fn ten_bit_h264_is_exact() {
-    assert_eq!(sums(decode(Codec::H264, &access_units(HIGH10))), HIGH10_SUMS);
+    for threads in THREADS {
+        assert_eq!(
+            sums(decode(Codec::H264, &access_units(HIGH10), threads)),
+            HIGH10_SUMS,
+            "{threads} threads"
+        );
+    }
 }
 
 #[test]
 fn hidden_vp9_frames_have_pictures() {
-    assert_eq!(sums(decode(Codec::Vp9, &ivf_frames(ALTREF))), ALTREF_SUMS);
+    for threads in THREADS {
+        assert_eq!(
+            sums(decode(Codec::Vp9, &ivf_frames(ALTREF), threads)),
+            ALTREF_SUMS,
+            "{threads} threads"
+        );
+    }
 }
 
 #[test]
 fn odd_sized_ten_bit_vp9_is_exact() {
-    assert_eq!(sums(decode(Codec::Vp9, &ivf_frames(PROFILE2))), PROFILE2_SUMS);
+    for threads in THREADS {
+        assert_eq!(
+            sums(decode(Codec::Vp9, &ivf_frames(PROFILE2), threads)),
+            PROFILE2_SUMS,
+            "{threads} threads"
+        );
+    }
 }
 
 #[test]
 fn pictures_outlive_their_decoder() {
-    let answers = decode(Codec::Vp9, &ivf_frames(ALTREF));
+    let answers = decode(Codec::Vp9, &ivf_frames(ALTREF), 3);
     assert_eq!(sums(answers).len(), ALTREF_SUMS.len());
 }
 
 #[test]
 fn a_reset_decoder_starts_again_at_a_key_frame() {
-    let mut decoder = FfmpegDecoder::new(Codec::H264, 1).unwrap();
-    let units = access_units(BFRAMES);
-    send_all(&mut decoder, 1000, &units[..3]);
-    let mut out = Vec::new();
-    decoder.reset(&mut out);
-    assert!(out.is_empty());
-    assert_eq!(sums(send_all(&mut decoder, 11_000, &units)), BFRAMES_SUMS);
+    for threads in THREADS {
+        let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
+        let units = access_units(BFRAMES);
+        send_all(&mut decoder, 1000, &units[..3]);
+        let mut out = Vec::new();
+        decoder.reset(&mut out);
+        assert!(out.is_empty());
+        assert_eq!(sums(send_all(&mut decoder, 11_000, &units)), BFRAMES_SUMS);
+    }
 }
 
 #[test]
@@ -144,24 +175,28 @@ fn a_lost_slice_marks_the_picture_and_the_next_key_frame_is_clean() {
         .find(|at| units[0][*at..at + 3] == [0, 0, 1])
         .unwrap();
     let holed = [&units[0][..second_slice], &units[0][third_slice..]].concat();
-    let mut decoder = FfmpegDecoder::new(Codec::H264, 1).unwrap();
-    let damaged = send_all(&mut decoder, 1000, &[&holed]).remove(0).unwrap();
-    assert_eq!(damaged.damage.as_deref(), Some("12 of 48 rows were not decoded"));
-    assert_eq!(sums(send_all(&mut decoder, 11_000, &units)), BFRAMES_SUMS);
+    for threads in THREADS {
+        let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
+        let damaged = send_all(&mut decoder, 1000, &[&holed]).remove(0).unwrap();
+        assert_eq!(damaged.damage.as_deref(), Some("12 of 48 rows were not decoded"));
+        assert_eq!(sums(send_all(&mut decoder, 11_000, &units)), BFRAMES_SUMS);
+    }
 }
 
 #[test]
 fn a_vp9_frame_cut_in_its_headers_is_not_clean_and_the_next_key_frame_is() {
     let frames = ivf_frames(ALTREF);
     // libavcodec reads zeros beyond the end of tile data and does not report that.
-    let mut decoder = FfmpegDecoder::new(Codec::Vp9, 1).unwrap();
-    for length in [0, 1, 2, 9, 20] {
-        let answer =
-            send_all(&mut decoder, 1000 + length as u64, &[&frames[0][..length]]).remove(0);
-        let clean = answer.is_ok_and(|picture| picture.damage.is_none());
-        assert!(!clean, "{length} bytes");
+    for threads in THREADS {
+        let mut decoder = FfmpegDecoder::new(Codec::Vp9, threads, Division::Pictures).unwrap();
+        for length in [0, 1, 2, 9, 20] {
+            let answer =
+                send_all(&mut decoder, 1000 + length as u64, &[&frames[0][..length]]).remove(0);
+            let clean = answer.is_ok_and(|picture| picture.damage.is_none());
+            assert!(!clean, "{length} bytes");
+        }
+        assert_eq!(sums(send_all(&mut decoder, 101_000, &frames)), ALTREF_SUMS);
     }
-    assert_eq!(sums(send_all(&mut decoder, 101_000, &frames)), ALTREF_SUMS);
 }
 
 #[test]
@@ -172,7 +207,10 @@ fn a_packet_without_a_picture_is_an_error() {
         &unit[..slice]
     };
     for packet in [&[][..], &[0xff; 40], parameter_sets] {
-        assert!(matches!(decode(Codec::H264, &[packet])[0], Err(Error::Decode { .. })));
+        for threads in THREADS {
+            let answer = decode(Codec::H264, &[packet], threads).remove(0);
+            assert!(matches!(answer, Err(Error::Decode { .. })));
+        }
     }
 }
 
@@ -181,9 +219,98 @@ fn a_second_packet_of_the_same_id_completes_the_same_picture() {
     let units = access_units(BFRAMES);
     let third_slice = units[0].windows(4).rposition(|w| w == [0, 0, 1, 0x65]).unwrap();
     let (first, second) = units[0].split_at(third_slice);
-    let mut decoder = FfmpegDecoder::new(Codec::H264, 1).unwrap();
+    let mut decoder = FfmpegDecoder::new(Codec::H264, 1, Division::Pictures).unwrap();
     let mut out = Vec::new();
-    decoder.send(1000, first, &mut out);
-    decoder.send(1000, second, &mut out);
+    decoder.send(Packet::plain(1000, first), &mut out);
+    decoder.send(Packet::plain(1000, second), &mut out);
     assert!(out.iter().all(|o| o.id == 1000 && o.picture.is_ok()) && out.len() == 2);
+}
+
+#[test]
+fn what_is_asked_for_is_finished_without_more_packets() {
+    let units = access_units(BFRAMES);
+    for threads in THREADS {
+        let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
+        let mut out = Vec::new();
+        for (id, bytes) in (1..).zip(&units) {
+            decoder.send(Packet::plain(id, bytes), &mut out);
+            decoder.finish(id, &mut out);
+            assert_eq!(out.len() as u64, id, "{threads} threads");
+        }
+        assert_eq!(sums(out.into_iter().map(|o| o.picture).collect()), BFRAMES_SUMS);
+    }
+}
+
+#[test]
+fn hidden_frames_are_finished_one_by_one() {
+    let frames = ivf_frames(ALTREF);
+    for threads in THREADS {
+        let mut decoder = FfmpegDecoder::new(Codec::Vp9, threads, Division::Pictures).unwrap();
+        let mut out = Vec::new();
+        for (id, bytes) in (1..).zip(&frames) {
+            decoder.send(Packet::plain(id, bytes), &mut out);
+            if id % 3 != 0 {
+                decoder.finish(id, &mut out);
+                assert_eq!(out.len() as u64, id, "{threads} threads");
+            }
+        }
+        decoder.finish(u64::MAX, &mut out);
+        assert_eq!(sums(out.into_iter().map(|o| o.picture).collect()), ALTREF_SUMS);
+    }
+}
+
+#[test]
+fn pictures_beside_a_broken_packet_are_those_of_one_thread() {
+    let units = access_units(BFRAMES);
+    let broken = [units[0], units[1], &[0xff; 40][..], units[2], &[][..], units[3], units[4]];
+    for threads in THREADS {
+        let answers = decode(Codec::H264, &broken, threads);
+        let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.is_ok());
+        assert_eq!(bad.len(), 2, "{threads} threads");
+        let good: Vec<u32> = good.into_iter().map(|answer| checksum(&answer.unwrap())).collect();
+        assert_eq!(good, BFRAMES_SUMS, "{threads} threads");
+    }
+}
+
+/// What the adaptive decoder makes of `packets`, of which the ones in `keys` are key frames. The bits of
+/// `queued` say which packets have one behind them; for the others the picture is waited for.
+fn adapt(codec: Codec, packets: &[&[u8]], keys: &[usize], queued: u32, threads: usize) -> Vec<u32> {
+    let mut decoder = AdaptiveDecoder::new(codec, threads).unwrap();
+    let mut out = Vec::new();
+    for (at, bytes) in packets.iter().enumerate() {
+        let queued = queued >> (at % 32) & 1 != 0;
+        let id = at as u64 + 1;
+        let key = keys.contains(&at);
+        decoder.send(Packet { key, parts: 3, queued, ..Packet::plain(id, bytes) }, &mut out);
+        if !queued {
+            decoder.finish(id, &mut out);
+            assert_eq!(out.len() as u64, id);
+        }
+    }
+    decoder.finish(u64::MAX, &mut out);
+    if threads > 1 && queued == 0 {
+        assert_eq!(decoder.division, Division::Parts);
+    }
+    if queued == !0 {
+        assert_eq!(decoder.division, Division::Pictures);
+    }
+    assert!(out.iter().map(|output| output.id).eq(1..=packets.len() as u64));
+    sums(out.into_iter().map(|output| output.picture).collect())
+}
+
+#[test]
+fn the_division_of_work_may_change_at_any_time() {
+    let units = access_units(BFRAMES);
+    let units = [&units[..], &units, &units, &units].concat();
+    let frames = ivf_frames(ALTREF);
+    let frames = [&frames[..], &frames].concat();
+    let patterns = [0, !0, 2, 4, 0b1_0000, 0x5555_5555, 0x00f0_00f0, 0xffff_0000, 0xffff];
+    for threads in THREADS {
+        for queued in patterns {
+            let h264 = adapt(Codec::H264, &units, &[0, 5, 10, 15], queued, threads);
+            assert_eq!(h264, BFRAMES_SUMS.repeat(4), "{threads} threads, {queued:#x}");
+            let vp9 = adapt(Codec::Vp9, &frames, &[0, 14], queued, threads);
+            assert_eq!(vp9, ALTREF_SUMS.repeat(2), "{threads} threads, {queued:#x}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ use self::{
     nal::{append_nal_unit, nal_units},
     parameter_sets::{pps_nal_unit, sps_nal_unit, validate},
 };
-use super::{Step, Writer};
+use super::{Parity, Step, Writer};
 use crate::{Error, Result};
 
 /// Writes SPS, PPS and slices.
@@ -105,7 +105,7 @@ impl Writer for H264Writer {
         slices.iter().for_each(|slice| append_nal_unit(slice.nal, packet));
         history.mark(timestamp, controls, slices[0].nal);
         (self.sent, self.history) = (sent, history);
-        Ok(step)
+        Ok(Step { parts: slices.len(), ..step })
     }
 }
 
@@ -198,7 +198,9 @@ impl History {
             self.frame_num_offset = self.frame_num_offset.wrapping_add(max_frame_num);
         }
         self.frame_num = params.frame_num;
-        Step { reset, second_field }
+        let first_field =
+            self.first_field.map(|f| if f.bottom { Parity::Bottom } else { Parity::Top });
+        Step { reset, second_field, first_field, key: idr, parts: 0 }
     }
 
     /// What the decoder keeps of the picture.

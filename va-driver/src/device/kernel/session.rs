@@ -129,13 +129,16 @@ impl KernelSession {
 }
 
 impl DeviceSession for KernelSession {
-    fn submit(&self, request: Request, done: Done) {
+    fn submit(&self, request: Request, done: Done) -> u64 {
+        let timestamp = request.timestamp;
         if !self.receiver.is_here() {
             // A child of a fork: the device file is the parent's, and so is the thread.
-            return done.answer(Err(Error::Decoding("the session is another process'".into())));
+            done.answer(Err(Error::Decoding("the session is another process'".into())));
+            return timestamp;
         }
         let mut submitter = self.submitter.lock().unwrap_or_else(PoisonError::into_inner);
         submitter.submit(request, done);
+        timestamp
     }
 }
 

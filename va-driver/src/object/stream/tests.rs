@@ -20,8 +20,10 @@ type Queue = Arc<Mutex<Vec<(Request, Done)>>>;
 struct ManualSession(Queue);
 
 impl DeviceSession for ManualSession {
-    fn submit(&self, request: Request, done: Done) {
+    fn submit(&self, request: Request, done: Done) -> u64 {
+        let timestamp = request.timestamp;
         self.0.lock().unwrap().push((request, done));
+        timestamp
     }
 }
 

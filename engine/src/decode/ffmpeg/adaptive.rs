@@ -1,0 +1,111 @@
+//! Which way of sharing the work suits a client.
+//!
+//! A client that works ahead gets the most pictures per second when threads work on different ones. One that
+//! waits for each picture would then see one thread at work; it gets its picture sooner when threads share
+//! it, where it has slices or tile columns.
+//!
+//! The references are in the decoder, so that the way can change at key frames only. The first
+//! pictures after one are kept for a while: if it turns out soon that the client works ahead, another decoder
+//! decodes them once more.
+
+use daedalus_uapi::Codec;
+
+use super::{Decoder, Division, FfmpegDecoder, Output, Packet};
+use crate::Result;
+
+/// Pictures after a key frame until the division is final.
+const TRIAL: usize = 4;
+
+/// Pictures without one queued behind them that show a client that waits.
+const LONE: usize = 8;
+
+/// A libavcodec decoder that follows the client's ways.
+pub(crate) struct AdaptiveDecoder {
+    codec: Codec,
+    threads: usize,
+    pub(super) division: Division,
+    decoder: FfmpegDecoder,
+    /// The packets since the key frame, if the division is not final yet.
+    trial: Option<Vec<Vec<u8>>>,
+    /// Pictures in a row that came when the one before was decoded.
+    lone: usize,
+    /// The client has worked ahead since it last was one that waits.
+    ahead: bool,
+}
+
+impl AdaptiveDecoder {
+    /// A decoder for H.264 or VP9 with `threads` threads.
+    pub(crate) fn new(codec: Codec, threads: usize) -> Result<Self> {
+        let division = Division::Pictures;
+        Ok(AdaptiveDecoder {
+            codec,
+            threads,
+            division,
+            decoder: FfmpegDecoder::new(codec, threads, division)?,
+            trial: None,
+            lone: 0,
+            ahead: false,
+        })
+    }
+
+    /// The division for the pictures from a key frame on.
+    fn choose(&self, parts: usize) -> Division {
+        if parts > 1 && !self.ahead { Division::Parts } else { Division::Pictures }
+    }
+
+    fn change(&mut self, division: Division, out: &mut Vec<Output>) {
+        if division == self.division {
+            return;
+        }
+        match FfmpegDecoder::new(self.codec, self.threads, division) {
+            Ok(decoder) => {
+                self.decoder.finish(u64::MAX, out);
+                self.decoder = decoder;
+                self.division = division;
+            }
+            Err(error) => log::warn!("{error}: decoding goes on as before"),
+        }
+    }
+
+    fn watch(&mut self, packet: &Packet<'_>) {
+        if packet.queued {
+            (self.lone, self.ahead) = (0, true);
+        } else {
+            self.lone += 1;
+            self.ahead &= self.lone < LONE;
+        }
+    }
+}
+
+impl Decoder for AdaptiveDecoder {
+    fn send(&mut self, packet: Packet<'_>, out: &mut Vec<Output>) {
+        if self.threads > 1 {
+            self.watch(&packet);
+            if packet.key {
+                self.change(self.choose(packet.parts), out);
+                self.trial = (self.division == Division::Parts).then(Vec::new);
+            } else if let Some(packets) = self.trial.take_if(|_| packet.queued) {
+                self.change(Division::Pictures, out);
+                if self.division == Division::Pictures {
+                    packets.iter().for_each(|packet| self.decoder.repeat(packet));
+                }
+            }
+            if let Some(packets) = &mut self.trial {
+                packets.push(packet.bytes.to_vec());
+                if packets.len() > TRIAL {
+                    self.trial = None;
+                }
+            }
+        }
+        self.decoder.send(packet, out);
+    }
+
+    fn finish(&mut self, last: u64, out: &mut Vec<Output>) {
+        self.decoder.finish(last, out);
+    }
+
+    fn reset(&mut self, out: &mut Vec<Output>) {
+        self.trial = None;
+        self.decoder.reset(out);
+    }
+}

@@ -1,0 +1,104 @@
+//! Packing: from the decoder's pictures into the targets, while the next ones are being decoded.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+    mpsc,
+};
+
+use daedalus_uapi::Codec;
+
+use super::{Answer, Reply};
+use crate::{
+    Error, Result, Target,
+    decode::{Decoded, Output},
+    frame::Planar,
+    pack::pack,
+};
+
+/// Finished pictures that may wait to be packed. Each keeps a frame of the decoder's from being used again.
+const BACKLOG: usize = 2;
+
+/// Where a picture goes, and who is told.
+pub(super) struct Destination {
+    pub target: Option<Arc<dyn Target>>,
+    pub ungrained: Option<Arc<dyn Target>>,
+    /// One, or two for a field pair that was sent as one packet.
+    pub replies: Vec<Reply>,
+}
+
+type Finished = (Output, Destination);
+
+/// The worker's end.
+pub(super) struct Packer {
+    codec: Codec,
+    queue: mpsc::SyncSender<Finished>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The packing thread's end.
+pub(super) struct Packing {
+    codec: Codec,
+    queue: mpsc::Receiver<Finished>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Packer {
+    pub(super) fn new(codec: Codec) -> (Packer, Packing) {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = mpsc::sync_channel(BACKLOG);
+        let packing = Packing { codec, queue: receiver, waiting: waiting.clone() };
+        (Packer { codec, queue: sender, waiting }, packing)
+    }
+
+    /// Packs and answers after all that came before. With `here`, by the caller if that is possible: for
+    /// one who has nothing else to do, waking another thread is a detour.
+    pub(super) fn pack(&self, output: Output, destination: Destination, here: bool) {
+        if here && self.waiting.load(Ordering::Acquire) == 0 {
+            return finish(self.codec, output, destination);
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // A packing thread that died drops its receiver, and so do we with what it should have packed.
+        let _ = self.queue.send((output, destination));
+    }
+}
+
+impl Packing {
+    /// Packs until the worker is gone and everything is answered.
+    pub(super) fn run(self) {
+        for (output, destination) in &self.queue {
+            finish(self.codec, output, destination);
+            self.waiting.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
+/// Writes a picture into the targets that asked for it, and answers.
+fn finish(codec: Codec, output: Output, destination: Destination) {
+    let answer = output.picture.and_then(|decoded| fill_all(codec, &decoded, &destination));
+    if let Err(error) = &answer {
+        log::debug!("picture {}: {error}", output.id);
+    }
+    for reply in destination.replies {
+        reply.answer(answer.clone());
+    }
+}
+
+fn fill_all(codec: Codec, decoded: &Decoded, destination: &Destination) -> Answer {
+    if let Some(target) = &destination.target {
+        fill(&**decoded.grained.as_ref().unwrap_or(&decoded.planar), target)?;
+    }
+    if let Some(target) = &destination.ungrained {
+        fill(&*decoded.planar, target)?;
+    }
+    match &decoded.damage {
+        None => Ok(()),
+        Some(what) => Err(Error::Damaged { codec, what: what.clone() }),
+    }
+}
+
+fn fill(picture: &dyn Planar, target: &Arc<dyn Target>) -> Result<()> {
+    let mut packed = Ok(());
+    target.fill(&mut |memory| packed = pack(&picture.view(), &target.layout(), memory));
+    packed
+}

@@ -1,0 +1,283 @@
+//! The worker: requests to bitstream to decoder, in the order in which they came.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::Duration,
+};
+
+use super::{
+    Reply, Request, Ticket,
+    packer::{Destination, Packer},
+};
+use crate::{
+    Error, Result,
+    decode::{Decoded, Decoder, Output, Packet},
+    reconstruct::{Step, Writer},
+};
+
+/// How long a first field waits for its second field when nothing else is queued. Then its client may be
+/// one that waits for the first before it sends the second. Long, since the other kind (GStreamer) sends both
+/// and waits for the first alone before it looks at the frame: a busy machine must not come between.
+const SECOND_FIELD_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long pictures stay unfinished when nothing is queued and nobody is known to wait: finishing them
+/// keeps threads from the next ones, which are likely to come soon.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// What a worker is told.
+pub(super) enum Message {
+    /// Decode this.
+    Decode { ticket: Ticket, request: Request, reply: Reply },
+    /// Somebody waits for the answer of the request with this ticket.
+    Expect(Ticket),
+}
+
+/// A picture that the decoder has, or will have, or a request that it never got.
+struct Waiting {
+    id: u64,
+    /// Of its last request.
+    ticket: Ticket,
+    destination: Destination,
+    step: Step,
+    /// Its request was queued when the picture before it was sent.
+    queued: bool,
+    /// What became of it, if its turn to be answered has not come.
+    picture: Option<Result<Decoded>>,
+}
+
+/// The part of a session that lives on its thread.
+pub(super) struct Worker {
+    queue: mpsc::Receiver<Message>,
+    /// What was taken from the queue to see whether there is more.
+    next: Option<Message>,
+    writer: Box<dyn Writer>,
+    decoder: Box<dyn Decoder>,
+    packer: Packer,
+    waiting: VecDeque<Waiting>,
+    /// The bytes of the packet being assembled.
+    packet: Vec<u8>,
+    /// The bytes of the request that came last.
+    written: Vec<u8>,
+    /// A first field whose second field is still to come (`hold_capture`).
+    held: Option<Waiting>,
+    /// The number of the picture that was taken last. Clients may give one timestamp to several.
+    last_id: u64,
+    last_timestamp: u64,
+    /// The greatest ticket that somebody waits for.
+    expected: Ticket,
+    /// The client has shown that it sends nothing while it waits for a picture.
+    waits: bool,
+    /// A request was there before the answers for those before it were given.
+    behind: bool,
+    outputs: Vec<Output>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        queue: mpsc::Receiver<Message>,
+        writer: Box<dyn Writer>,
+        decoder: Box<dyn Decoder>,
+        packer: Packer,
+    ) -> Worker {
+        Worker {
+            queue,
+            next: None,
+            writer,
+            decoder,
+            packer,
+            waiting: VecDeque::new(),
+            packet: Vec::new(),
+            written: Vec::new(),
+            held: None,
+            last_id: 0,
+            last_timestamp: 0,
+            expected: 0,
+            waits: false,
+            behind: false,
+            outputs: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(mut self, closing: &AtomicBool) {
+        loop {
+            self.has_more();
+            let message = match self.next.take().map_or_else(|| self.idle(), Ok) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if closing.load(Ordering::Relaxed) {
+                self.abandon(message);
+                break;
+            }
+            match message {
+                Message::Expect(ticket) => self.expected = self.expected.max(ticket),
+                Message::Decode { ticket, request, reply } => {
+                    let queued = mem::take(&mut self.behind);
+                    self.decode(ticket, request, reply, queued);
+                }
+            }
+        }
+        self.end();
+    }
+
+    /// Whether a message is there already.
+    fn has_more(&mut self) -> bool {
+        if self.next.is_none() {
+            self.next = self.queue.try_recv().ok();
+        }
+        self.next.is_some()
+    }
+
+    /// Nothing is queued: finishes what somebody waits for, and waits for the next message.
+    fn idle(&mut self) -> Result<Message, RecvTimeoutError> {
+        let Some(last) = self.waiting.back().map(|waiting| waiting.id) else {
+            if self.held.is_none() {
+                return Ok(self.queue.recv()?);
+            }
+            let next = self.queue.recv_timeout(SECOND_FIELD_PATIENCE);
+            if matches!(next, Err(RecvTimeoutError::Timeout)) {
+                self.send_packet();
+            }
+            return next;
+        };
+        let wanted = self.waiting.iter().rev().find(|waiting| waiting.ticket <= self.expected);
+        let up_to = match wanted {
+            Some(waiting) => waiting.id,
+            None if self.waits => last,
+            None => match self.queue.recv_timeout(PATIENCE) {
+                Err(RecvTimeoutError::Timeout) => last,
+                message => return message,
+            },
+        };
+        self.decoder.finish(up_to, &mut self.outputs);
+        self.deliver();
+        // Who says for what they wait need not be watched.
+        self.waits = self.expected == 0 && !self.behind;
+        Err(RecvTimeoutError::Timeout)
+    }
+
+    fn decode(&mut self, ticket: Ticket, request: Request, reply: Reply, queued: bool) {
+        let Request { timestamp, controls, data, hold_capture, target, ungrained } = request;
+        self.written.clear();
+        let step = match self.writer.write(timestamp, &controls, &data, &mut self.written) {
+            Ok(step) => step,
+            Err(error) => {
+                self.send_packet();
+                return self.refuse(ticket, reply, error);
+            }
+        };
+        let same_frame = step.second_field && timestamp == self.last_timestamp;
+        // A held first field goes out with its second field, or alone if something else follows.
+        if !same_frame {
+            self.send_packet();
+            self.last_id += 1;
+        }
+        self.last_timestamp = timestamp;
+        if step.reset {
+            self.decoder.reset(&mut self.outputs);
+            self.deliver();
+        }
+        self.packet.append(&mut self.written);
+        match &mut self.held {
+            Some(held) => {
+                // The same frame; but the first field may have come without it.
+                let Destination { target: to, ungrained: other, replies } = &mut held.destination;
+                *to = target.or(to.take());
+                *other = ungrained.or(other.take());
+                replies.push(reply);
+                held.ticket = ticket;
+                held.step.first_field = step.first_field;
+                held.step.parts += step.parts;
+            }
+            // A second field whose first field went out alone completes the same picture.
+            None => {
+                self.held = Some(Waiting {
+                    id: self.last_id,
+                    ticket,
+                    destination: Destination { target, ungrained, replies: vec![reply] },
+                    step,
+                    queued,
+                    picture: None,
+                });
+            }
+        }
+        if !hold_capture {
+            self.send_packet();
+        }
+    }
+
+    fn send_packet(&mut self) {
+        if let Some(waiting) = self.held.take() {
+            let Waiting { id, step: Step { first_field, key, parts, .. }, queued, .. } = waiting;
+            self.waiting.push_back(waiting);
+            let packet = Packet { id, bytes: &self.packet, first_field, key, parts, queued };
+            self.decoder.send(packet, &mut self.outputs);
+            self.packet.clear();
+            self.deliver();
+        }
+    }
+
+    /// Answers a request that the decoder does not get, after those before it.
+    fn refuse(&mut self, ticket: Ticket, reply: Reply, error: Error) {
+        let destination = Destination { target: None, ungrained: None, replies: vec![reply] };
+        self.waiting.push_back(Waiting {
+            id: self.last_id,
+            ticket,
+            destination,
+            step: Step::default(),
+            queued: false,
+            picture: Some(Err(error)),
+        });
+        self.deliver();
+    }
+
+    /// Passes on what the decoder has finished, in decode order.
+    fn deliver(&mut self) {
+        // Looked at before anybody gets an answer that they may wait for.
+        self.has_more();
+        self.behind = matches!(self.next, Some(Message::Decode { .. }));
+        for Output { id, picture } in self.outputs.drain(..) {
+            // Two fields that went to the decoder by themselves have one number.
+            let unfinished = |waiting: &&mut Waiting| waiting.id == id && waiting.picture.is_none();
+            match self.waiting.iter_mut().find(unfinished) {
+                Some(waiting) => waiting.picture = Some(picture),
+                None => log::error!("a picture that nobody asked for: {id}"),
+            }
+        }
+        while let Some(Waiting { picture: Some(_), .. }) = self.waiting.front() {
+            // With nothing else to do.
+            let here = !self.has_more();
+            if let Some(Waiting { id, destination, picture: Some(picture), .. }) =
+                self.waiting.pop_front()
+            {
+                self.packer.pack(Output { id, picture }, destination, here);
+            }
+        }
+    }
+
+    /// Answers everything that is left.
+    fn end(mut self) {
+        self.waiting.extend(self.held.take());
+        for Waiting { id, destination, .. } in self.waiting.drain(..) {
+            self.packer.pack(Output { id, picture: Err(Error::Abandoned) }, destination, false);
+        }
+        while self.has_more() {
+            if let Some(message) = self.next.take() {
+                self.abandon(message);
+            }
+        }
+    }
+
+    fn abandon(&mut self, message: Message) {
+        if let Message::Decode { ticket, reply, .. } = message {
+            self.waiting.extend(self.held.take());
+            self.refuse(ticket, reply, Error::Abandoned);
+        }
+    }
+}
