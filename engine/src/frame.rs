@@ -60,6 +60,21 @@ pub(crate) struct PlanarView<'a> {
     pub chroma: Option<[(&'a [u8], usize); 2]>,
 }
 
+impl<'a> PlanarView<'a> {
+    /// What lies below the first `rows` rows, an even number or all of them.
+    pub fn below(&self, rows: usize) -> PlanarView<'a> {
+        let skip = |(samples, pitch): (&'a [u8], usize), rows: usize| {
+            (samples.get(rows * pitch..).unwrap_or_default(), pitch)
+        };
+        PlanarView {
+            height: self.height.saturating_sub(rows),
+            luma: skip(self.luma, rows),
+            chroma: self.chroma.map(|planes| planes.map(|plane| skip(plane, rows / 2))),
+            ..*self
+        }
+    }
+}
+
 /// A decoded picture that owns (a reference to) its samples.
 pub(crate) trait Planar: Send {
     /// Borrows the samples.

@@ -7,10 +7,16 @@ use crate::{
     frame::{FrameLayout, PixelFormat, PlanarView},
 };
 
-/// Copies `view` into the frame described by `layout`, whose memory is `memory`. What lies beyond the
-/// target's edge is cut off; what the picture does not cover stays as it is. Monochrome pictures get
-/// neutral chroma. Fails if the formats' depths differ or the memory is too small.
-pub(crate) fn pack(view: &PlanarView<'_>, layout: &FrameLayout, memory: &mut [u8]) -> Result<()> {
+/// Copies `view`, the rows of a picture from the even row `top` on, into the frame described by `layout`,
+/// whose memory is `memory`. What lies beyond the target's edge is cut off; what the picture does not cover
+/// stays as it is. Monochrome pictures get neutral chroma. Fails if the formats' depths differ or the memory
+/// is too small.
+pub(crate) fn pack(
+    view: &PlanarView<'_>,
+    top: usize,
+    layout: &FrameLayout,
+    memory: &mut [u8],
+) -> Result<()> {
     let wanted = match view.bit_depth {
         8 => PixelFormat::Nv12,
         10 => PixelFormat::P010,
@@ -23,11 +29,13 @@ pub(crate) fn pack(view: &PlanarView<'_>, layout: &FrameLayout, memory: &mut [u8
         )));
     }
     let bytes = layout.format.bytes_per_sample();
-    let (width, height) =
-        (view.width.min(layout.width as usize), view.height.min(layout.height as usize));
+    let width = view.width.min(layout.width as usize);
+    let height = view.height.min((layout.height as usize).saturating_sub(top));
+    let offset =
+        [layout.offset[0] + top * layout.pitch[0], layout.offset[1] + top / 2 * layout.pitch[1]];
     let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
 
-    let luma_rows = rows_of(memory, layout.offset[0], layout.pitch[0], width * bytes, height)?;
+    let luma_rows = rows_of(memory, offset[0], layout.pitch[0], width * bytes, height)?;
     let (source, pitch) = view.luma;
     for (to, from) in luma_rows.zip(source.chunks(pitch)) {
         match layout.format {
@@ -35,13 +43,8 @@ pub(crate) fn pack(view: &PlanarView<'_>, layout: &FrameLayout, memory: &mut [u8
             PixelFormat::P010 => rows::widen(to, &from[..width * 2]),
         }
     }
-    let chroma_rows = rows_of(
-        memory,
-        layout.offset[1],
-        layout.pitch[1],
-        chroma_width * 2 * bytes,
-        chroma_height,
-    )?;
+    let chroma_rows =
+        rows_of(memory, offset[1], layout.pitch[1], chroma_width * 2 * bytes, chroma_height)?;
     match view.chroma {
         Some([(cb, cb_pitch), (cr, cr_pitch)]) => {
             for ((to, cb), cr) in chroma_rows.zip(cb.chunks(cb_pitch)).zip(cr.chunks(cr_pitch)) {
@@ -74,6 +77,8 @@ fn rows_of(
     length: usize,
     count: usize,
 ) -> Result<impl Iterator<Item = &mut [u8]>> {
+    // Rows below the target's edge are none of the target's memory.
+    let (offset, length) = if count == 0 { (0, 0) } else { (offset, length) };
     let needed = offset + count.saturating_sub(1) * pitch + length;
     if length > pitch || needed > memory.len() {
         return Err(Error::Target(format!(
@@ -107,7 +112,7 @@ mod tests {
             offset: [0, 32],
         };
         let mut memory = [0xffu8; 48];
-        pack(&view, &layout, &mut memory).unwrap();
+        pack(&view, 0, &layout, &mut memory).unwrap();
         assert_eq!(memory[..8], [1, 2, 3, 0xff, 0xff, 0xff, 0xff, 0xff]);
         assert_eq!(memory[16..24], [7, 8, 9, 0xff, 0xff, 0xff, 0xff, 0xff]);
         assert_eq!(memory[24..32], [0xff; 8], "the fourth row is not the picture's");
@@ -128,7 +133,7 @@ mod tests {
             offset: [0, 4],
         };
         let mut memory = [0u8; 8];
-        pack(&view, &layout, &mut memory).unwrap();
+        pack(&view, 0, &layout, &mut memory).unwrap();
         assert_eq!(memory, [0xc0, 0xff, 0x40, 0x00, 0x00, 0x80, 0x00, 0x80]);
     }
 
@@ -197,9 +202,17 @@ mod tests {
                 };
                 let mut packed = vec![0xa5; 3 + pitch * (down + down.div_ceil(2))];
                 let mut expected = packed.clone();
-                pack(&view, &layout, &mut packed).unwrap();
+                pack(&view, 0, &layout, &mut packed).unwrap();
                 naive(&view, &layout, &mut expected);
                 assert_eq!(packed, expected, "{width}x{height} to {across}x{down}, {format:?}");
+                // In pieces.
+                packed.fill(0xa5);
+                for top in [0, 2, 4] {
+                    let mut piece = view.below(top);
+                    piece.height = piece.height.min(2);
+                    pack(&piece, top, &layout, &mut packed).unwrap();
+                }
+                assert_eq!(packed, expected, "in pieces");
             }
         }
     }
@@ -216,6 +229,6 @@ mod tests {
             pitch: [4, 4],
             offset: [0, 4],
         };
-        assert!(matches!(pack(&view, &layout, &mut [0; 8]), Err(Error::Target(_))));
+        assert!(matches!(pack(&view, 0, &layout, &mut [0; 8]), Err(Error::Target(_))));
     }
 }

@@ -17,7 +17,7 @@ mod context;
 mod filler;
 mod frame;
 
-use std::{collections::VecDeque, ffi::c_int};
+use std::{collections::VecDeque, ffi::c_int, time::Duration};
 
 use daedalus_uapi::Codec;
 use ffmpeg_sys_next as av;
@@ -29,7 +29,14 @@ use self::{
     filler::Filler,
 };
 use super::{Decoded, Decoder, Output, Packet};
-use crate::{Error, Result, reconstruct::Parity};
+use crate::{Error, Result, frame::PlanarView, reconstruct::Parity};
+
+/// How long the next row may take until a picture counts as one that has no more. If that is wrong, time is
+/// lost, and nothing else.
+const ROW_PATIENCE: Duration = Duration::from_millis(50);
+
+/// The same where being wrong spoils references.
+const FIELD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How threads share the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +139,7 @@ impl FfmpegDecoder {
             // Nothing may come between the fields of a frame. What can be known is known by its rows.
             for (slot, status) in finished {
                 if let Slot::Picture(job) = slot {
-                    self.captures.wait(job.pts, job.first_field);
+                    self.captures.wait(job.pts, job.first_field, FIELD_PATIENCE);
                     out.push(self.answer(job, status));
                 }
             }
@@ -173,10 +180,10 @@ impl FfmpegDecoder {
     }
 
     /// Answers for what is complete up to `last` without turning the ring, in order.
-    fn finish_by_rows(&mut self, last: i64, out: &mut Vec<Output>) {
+    fn finish_by_rows(&mut self, last: i64, patience: Duration, out: &mut Vec<Output>) {
         for at in 0..self.ring.len() {
             let Slot::Picture(job) = self.ring[at] else { continue };
-            if job.pts > last || !self.captures.wait(job.pts, job.first_field) {
+            if job.pts > last || !self.captures.wait(job.pts, job.first_field, patience) {
                 return;
             }
             self.ring[at] = Slot::Filler;
@@ -220,14 +227,37 @@ impl Decoder for FfmpegDecoder {
 
     fn finish(&mut self, last: u64, out: &mut Vec<Output>) {
         let last = i64::try_from(last).unwrap_or(i64::MAX);
-        if self.has_unanswered(last) && self.ends_in_a_first_field() {
+        if self.has_unanswered(last) && self.captures.tracks_rows {
             // A packet between the fields of a frame would end the frame.
-            self.finish_by_rows(last, out);
+            let half = self.ends_in_a_first_field();
+            self.finish_by_rows(last, if half { FIELD_PATIENCE } else { ROW_PATIENCE }, out);
         }
         // Each turn takes one out of the ring.
         while self.has_unanswered(last) {
             self.turn_idle(out);
         }
+    }
+
+    fn finish_in_view(
+        &mut self,
+        last: u64,
+        show: &mut dyn FnMut(usize, &PlanarView<'_>),
+        out: &mut Vec<Output>,
+    ) {
+        let mut jobs = self.ring.iter().filter_map(|slot| match slot {
+            Slot::Picture(job) => Some(*job),
+            Slot::Filler => None,
+        });
+        let only = jobs.next().filter(|job| job.first_field.is_none() && jobs.next().is_none());
+        if let Some(job) = only.filter(|job| self.captures.tracks_rows && job.pts as u64 == last) {
+            let mut top = 0;
+            while let Some((picture, bottom)) = self.captures.more_rows(job.pts, top, ROW_PATIENCE)
+            {
+                show(top, &picture.rows(top..bottom));
+                top = bottom;
+            }
+        }
+        self.finish(last, out);
     }
 
     fn reset(&mut self, out: &mut Vec<Output>) {

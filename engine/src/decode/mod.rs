@@ -1,6 +1,10 @@
 //! Stateful software decoders behind one face: bytes with a number in, pictures with that number out.
 
-use crate::{Result, frame::Planar, reconstruct::Parity};
+use crate::{
+    Result,
+    frame::{Planar, PlanarView},
+    reconstruct::Parity,
+};
 
 pub(crate) mod av1;
 pub(crate) mod ffmpeg;
@@ -58,6 +62,17 @@ pub(crate) trait Decoder: Send {
 
     /// Finishes at least what was fed up to the picture `last`, without losing decoder state.
     fn finish(&mut self, last: u64, out: &mut Vec<Output>);
+
+    /// Does the same, and shows the picture `last` from top to bottom while it is being decoded, if that is
+    /// possible: each time the number of the first row, an even one, and some rows from there on.
+    fn finish_in_view(
+        &mut self,
+        last: u64,
+        _show: &mut dyn FnMut(usize, &PlanarView<'_>),
+        out: &mut Vec<Output>,
+    ) {
+        self.finish(last, out);
+    }
 
     /// Forgets all references, as after a seek. Anything unfinished is finished first.
     fn reset(&mut self, out: &mut Vec<Output>);

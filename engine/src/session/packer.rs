@@ -12,7 +12,7 @@ use super::{Answer, Reply};
 use crate::{
     Error, Result, Target,
     decode::{Decoded, Output},
-    frame::Planar,
+    frame::PlanarView,
     pack::pack,
 };
 
@@ -25,6 +25,19 @@ pub(super) struct Destination {
     pub ungrained: Option<Arc<dyn Target>>,
     /// One, or two for a field pair that was sent as one packet.
     pub replies: Vec<Reply>,
+    /// Rows that are in `target` already, an even number or all.
+    pub rows: usize,
+}
+
+impl Destination {
+    /// Packs rows of the picture, from `top` on, while it is being decoded.
+    pub(super) fn show(&mut self, top: usize, view: &PlanarView<'_>) {
+        let Some(target) = self.target.as_ref().filter(|_| top == self.rows) else { return };
+        // If this fails, so does packing the rest.
+        if fill(view, top, target).is_ok() {
+            self.rows += view.height;
+        }
+    }
 }
 
 type Finished = (Output, Destination);
@@ -86,10 +99,16 @@ fn finish(codec: Codec, output: Output, destination: Destination) {
 
 fn fill_all(codec: Codec, decoded: &Decoded, destination: &Destination) -> Answer {
     if let Some(target) = &destination.target {
-        fill(&**decoded.grained.as_ref().unwrap_or(&decoded.planar), target)?;
+        let picture = decoded.grained.as_ref().unwrap_or(&decoded.planar);
+        // Where damage was concealed, rows have changed since.
+        let rows = if decoded.damage.is_none() { destination.rows } else { 0 };
+        let view = picture.view();
+        if rows < view.height {
+            fill(&view.below(rows), rows, target)?;
+        }
     }
     if let Some(target) = &destination.ungrained {
-        fill(&*decoded.planar, target)?;
+        fill(&decoded.planar.view(), 0, target)?;
     }
     match &decoded.damage {
         None => Ok(()),
@@ -97,8 +116,8 @@ fn fill_all(codec: Codec, decoded: &Decoded, destination: &Destination) -> Answe
     }
 }
 
-fn fill(picture: &dyn Planar, target: &Arc<dyn Target>) -> Result<()> {
+fn fill(view: &PlanarView<'_>, top: usize, target: &Arc<dyn Target>) -> Result<()> {
     let mut packed = Ok(());
-    target.fill(&mut |memory| packed = pack(&picture.view(), &target.layout(), memory));
+    target.fill(&mut |memory| packed = pack(view, top, &target.layout(), memory));
     packed
 }

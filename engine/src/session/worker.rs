@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Error, Result,
     decode::{Decoded, Decoder, Output, Packet},
+    frame::PlanarView,
     reconstruct::{Step, Writer},
 };
 
@@ -155,7 +156,14 @@ impl Worker {
                 message => return message,
             },
         };
-        self.decoder.finish(up_to, &mut self.outputs);
+        match self.waiting.iter_mut().find(|waiting| waiting.id == up_to) {
+            Some(waiting) if waiting.destination.rows == 0 => {
+                let destination = &mut waiting.destination;
+                let mut show = |top: usize, view: &PlanarView<'_>| destination.show(top, view);
+                self.decoder.finish_in_view(up_to, &mut show, &mut self.outputs);
+            }
+            _ => self.decoder.finish(up_to, &mut self.outputs),
+        }
         self.deliver();
         // Who says for what they wait need not be watched.
         self.waits = self.expected == 0 && !self.behind;
@@ -187,7 +195,8 @@ impl Worker {
         match &mut self.held {
             Some(held) => {
                 // The same frame; but the first field may have come without it.
-                let Destination { target: to, ungrained: other, replies } = &mut held.destination;
+                let Destination { target: to, ungrained: other, replies, .. } =
+                    &mut held.destination;
                 *to = target.or(to.take());
                 *other = ungrained.or(other.take());
                 replies.push(reply);
@@ -200,7 +209,7 @@ impl Worker {
                 self.held = Some(Waiting {
                     id: self.last_id,
                     ticket,
-                    destination: Destination { target, ungrained, replies: vec![reply] },
+                    destination: Destination { target, ungrained, replies: vec![reply], rows: 0 },
                     step,
                     queued,
                     picture: None,
@@ -225,7 +234,8 @@ impl Worker {
 
     /// Answers a request that the decoder does not get, after those before it.
     fn refuse(&mut self, ticket: Ticket, reply: Reply, error: Error) {
-        let destination = Destination { target: None, ungrained: None, replies: vec![reply] };
+        let destination =
+            Destination { target: None, ungrained: None, replies: vec![reply], rows: 0 };
         self.waiting.push_back(Waiting {
             id: self.last_id,
             ticket,

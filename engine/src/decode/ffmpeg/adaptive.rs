@@ -11,7 +11,7 @@
 use daedalus_uapi::Codec;
 
 use super::{Decoder, Division, FfmpegDecoder, Output, Packet};
-use crate::Result;
+use crate::{Result, frame::PlanarView};
 
 /// Pictures after a key frame until the division is final.
 const TRIAL: usize = 4;
@@ -50,7 +50,10 @@ impl AdaptiveDecoder {
 
     /// The division for the pictures from a key frame on.
     fn choose(&self, parts: usize) -> Division {
-        if parts > 1 && !self.ahead { Division::Parts } else { Division::Pictures }
+        // libavcodec's VP9 decoder filters a picture on one thread while others decode its tile columns,
+        // which makes two parts of any picture.
+        let shared = parts > 1 || self.codec == Codec::Vp9;
+        if shared && !self.ahead { Division::Parts } else { Division::Pictures }
     }
 
     fn change(&mut self, division: Division, out: &mut Vec<Output>) {
@@ -102,6 +105,15 @@ impl Decoder for AdaptiveDecoder {
 
     fn finish(&mut self, last: u64, out: &mut Vec<Output>) {
         self.decoder.finish(last, out);
+    }
+
+    fn finish_in_view(
+        &mut self,
+        last: u64,
+        show: &mut dyn FnMut(usize, &PlanarView<'_>),
+        out: &mut Vec<Output>,
+    ) {
+        self.decoder.finish_in_view(last, show, out);
     }
 
     fn reset(&mut self, out: &mut Vec<Output>) {

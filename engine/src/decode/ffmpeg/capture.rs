@@ -12,17 +12,24 @@ use ffmpeg_sys_next as av;
 use super::frame::{CodedFrame, CodedPicture, Samples};
 use crate::reconstruct::Parity;
 
-/// How long [`Captures::wait`] waits for the next row.
-const ROW_PATIENCE: Duration = Duration::from_secs(1);
+/// The least rows that [`Captures::more_rows`] waits for, if there are as many.
+const LEAST_ROWS: usize = 64;
 
 /// `AVFrame`s in flight, by the id of the packet that they were allocated for. libavcodec calls back
 /// from the thread that decodes, which need not be the one that sends.
 pub(super) struct Captures {
     /// Whether libavcodec tells which rows it has decoded. Its VP9 decoder does not: it fails as a whole.
-    tracks_rows: bool,
-    list: Mutex<Vec<Capture>>,
-    /// Rows were decoded.
-    drawn: Condvar,
+    pub(super) tracks_rows: bool,
+    list: Mutex<List>,
+    /// What is watched has come.
+    progress: Condvar,
+}
+
+#[derive(Default)]
+struct List {
+    captures: Vec<Capture>,
+    /// The picture that somebody waits for: for this row, or for its buffer.
+    watched: Option<(i64, Option<usize>)>,
 }
 
 /// The buffer that was allocated last for a packet.
@@ -53,8 +60,8 @@ impl Captures {
     pub(super) fn new(codec: Codec) -> Captures {
         Captures {
             tracks_rows: codec == Codec::H264,
-            list: Mutex::new(Vec::new()),
-            drawn: Condvar::new(),
+            list: Mutex::default(),
+            progress: Condvar::new(),
         }
     }
 
@@ -72,9 +79,9 @@ impl Captures {
     /// The picture of a packet that has been decoded, as are all before it. It is remembered until the
     /// next one, because a second field sent under the same id decodes into the buffer of the first.
     pub(super) fn take(&self, pts: i64, first_field: Option<Parity>) -> Taken {
-        let mut list = self.list();
-        list.retain(|capture| capture.pts >= pts);
-        match list.iter().find(|capture| capture.pts == pts) {
+        let captures = &mut self.list().captures;
+        captures.retain(|capture| capture.pts >= pts);
+        match captures.iter().find(|capture| capture.pts == pts) {
             None => Taken::Nothing,
             Some(Capture { picture: Err(what), .. }) => Taken::Unsupported(what.clone()),
             Some(Capture { picture: Ok(frame), drawn, .. }) => Taken::Picture {
@@ -85,39 +92,68 @@ impl Captures {
     }
 
     /// Waits until all rows of a picture are decoded, those of the one field if it has only that. False if
-    /// that does not come about: the picture is damaged, or there is none.
-    pub(super) fn wait(&self, pts: i64, first_field: Option<Parity>) -> bool {
-        let rows = |list: &[Capture]| {
-            let capture = list.iter().find(|capture| capture.pts == pts)?;
-            let fields = fields(&capture.drawn, first_field);
-            let total: usize = fields.clone().map(Vec::len).sum();
-            Some((fields.flatten().filter(|drawn| **drawn).count(), total))
-        };
+    /// no row comes for as long as `patience`: the picture is damaged, or there is none, or time is short.
+    pub(super) fn wait(&self, pts: i64, first_field: Option<Parity>, patience: Duration) -> bool {
+        self.wait_for(pts, usize::MAX, first_field, patience).is_some()
+    }
+
+    /// Waits for the next rows of a frame whose first `top` rows are known. Returns the picture and how many
+    /// rows are complete; `None` if no more will come.
+    pub(super) fn more_rows(
+        &self,
+        pts: i64,
+        top: usize,
+        patience: Duration,
+    ) -> Option<(CodedPicture, usize)> {
+        let (picture, height) = self.wait_for(pts, 0, None, patience)?;
+        let bottom = height.min(top + (height / 4).next_multiple_of(2).max(LEAST_ROWS));
+        if top >= height {
+            return None;
+        }
+        self.wait_for(pts, bottom, None, patience)?;
+        Some((picture, bottom))
+    }
+
+    /// Waits for the rows above `bottom`, as [`Self::wait`] does. Returns the picture and its height.
+    fn wait_for(
+        &self,
+        pts: i64,
+        bottom: usize,
+        first_field: Option<Parity>,
+        patience: Duration,
+    ) -> Option<(CodedPicture, usize)> {
         let mut list = self.list();
-        let mut before = None;
+        let mut before = 0;
         loop {
-            let now = rows(&list);
-            if now.is_some_and(|(drawn, total)| drawn == total) {
-                return true;
+            let capture = list.captures.iter().find(|capture| capture.pts == pts);
+            let missing = capture.map(|capture| missing(&capture.drawn, bottom, first_field));
+            if let (Some(None), Some(capture)) = (missing, capture) {
+                let picture = capture.picture.as_ref().ok()?.clone();
+                return Some((picture, capture.drawn.iter().map(Vec::len).sum()));
             }
-            let waited = self.drawn.wait_timeout(list, ROW_PATIENCE);
+            let drawn = capture.map_or(0, |capture| {
+                1 + capture.drawn.iter().flatten().filter(|drawn| **drawn).count()
+            });
+            list.watched = Some((pts, missing.flatten()));
+            let waited = self.progress.wait_timeout(list, patience);
             let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            if timeout.timed_out() && rows(&guard) == before {
-                return false;
-            }
-            if timeout.timed_out() {
-                before = rows(&guard);
-            }
             list = guard;
+            list.watched = None;
+            if timeout.timed_out() {
+                if drawn == before {
+                    return None;
+                }
+                before = drawn;
+            }
         }
     }
 
     /// Forgets all buffers.
     pub(super) fn clear(&self) {
-        self.list().clear();
+        self.list().captures.clear();
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Capture>> {
+    fn list(&self) -> MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,13 +167,17 @@ impl Captures {
         };
         let drawn = [vec![false; height.div_ceil(2)], vec![false; height / 2]];
         let mut list = self.list();
-        list.retain(|capture| capture.pts != pts);
-        list.push(Capture { pts, picture, drawn });
+        list.captures.retain(|capture| capture.pts != pts);
+        list.captures.push(Capture { pts, picture, drawn });
+        if list.watched == Some((pts, None)) {
+            self.progress.notify_all();
+        }
     }
 
     fn mark(&self, frame: &av::AVFrame, y: c_int, height: c_int, structure: c_int) {
         let mut list = self.list();
-        let capture = list.iter_mut().find(|capture| {
+        let List { captures, watched } = &mut *list;
+        let capture = captures.iter_mut().find(|capture| {
             capture.pts == frame.pts
                 && capture.picture.as_ref().is_ok_and(|picture| picture.frame.shares(frame))
         });
@@ -154,9 +194,22 @@ impl Captures {
                 }
             }
         }
-        drop(list);
-        self.drawn.notify_all();
+        if let Some((pts, Some(row))) = *watched {
+            if pts == frame.pts && capture.drawn[row % 2].get(row / 2).is_none_or(|drawn| *drawn) {
+                self.progress.notify_all();
+            }
+        }
     }
+}
+
+/// The last row above `bottom` that is not decoded; of one field only if there is only that. Rows come
+/// from the top, so that hardly one is missing when this has come.
+fn missing(drawn: &[Vec<bool>; 2], bottom: usize, first_field: Option<Parity>) -> Option<usize> {
+    let height: usize = drawn.iter().map(Vec::len).sum();
+    (0..height.min(bottom)).rev().find(|row| {
+        let parity = if row % 2 == 0 { Parity::Top } else { Parity::Bottom };
+        first_field.is_none_or(|only| only == parity) && !drawn[row % 2][row / 2]
+    })
 }
 
 /// The rows of a picture's fields, or of the one that it has so far.

@@ -1,6 +1,6 @@
 //! An AVFrame as a planar picture.
 
-use std::{ffi::c_int, ptr::NonNull, slice, sync::Arc};
+use std::{ffi::c_int, ops::Range, ptr::NonNull, slice, sync::Arc};
 
 use ffmpeg_sys_next as av;
 
@@ -56,18 +56,19 @@ impl CodedFrame {
         self.fields().data[0] == frame.data[0]
     }
 
-    /// The samples of plane `index`, `width` bytes of each of `height` rows, and the pitch.
-    fn plane(&self, index: usize, width: usize, height: usize) -> (&[u8], usize) {
+    /// The samples of plane `index`, `width` bytes of each of `height` rows from the row `top` on, and the
+    /// pitch.
+    fn plane(&self, index: usize, width: usize, top: usize, height: usize) -> (&[u8], usize) {
         let fields = self.fields();
         let (data, pitch) = (fields.data[index], fields.linesize[index]);
         match usize::try_from(pitch) {
             Ok(pitch) if !data.is_null() && pitch >= width && width > 0 && height > 0 => {
-                // avcodec_default_get_buffer2 allocated `height` rows (of the coded height, at least) of
-                // `pitch` bytes in this plane; the last row counts up to `width` only.
+                // avcodec_default_get_buffer2 allocated `top + height` rows (of the coded height, at least)
+                // of `pitch` bytes in this plane; the last row counts up to `width` only.
                 let length = pitch * (height - 1) + width;
-                // SAFETY: the plane holds `length` bytes, see above, and lives as long as the frame.
-                // libavcodec writes it only inside calls on the decoder; no view is held across those.
-                (unsafe { slice::from_raw_parts(data, length) }, pitch)
+                // SAFETY: the plane holds as much, see above, and lives as long as the frame. libavcodec
+                // is done with these rows: with the picture, or as it has said by draw_horiz_band.
+                (unsafe { slice::from_raw_parts(data.add(pitch * top), length) }, pitch)
             }
             _ => (&[], 1),
         }
@@ -116,22 +117,28 @@ pub(super) struct CodedPicture {
     pub samples: Samples,
 }
 
-impl Planar for CodedPicture {
-    fn view(&self) -> PlanarView<'_> {
+impl CodedPicture {
+    /// Borrows some rows, from an even one on. libavcodec may be at work on the others.
+    pub(super) fn rows(&self, rows: Range<usize>) -> PlanarView<'_> {
         let fields = self.frame.fields();
         let width = usize::try_from(fields.width).unwrap_or(0);
-        let height = self.frame.height();
+        let (top, height) = (rows.start, rows.len());
         let bytes = if self.samples.bit_depth > 8 { 2 } else { 1 };
         let (chroma_width, chroma_height) = (width.div_ceil(2) * bytes, height.div_ceil(2));
         PlanarView {
             width,
             height,
             bit_depth: self.samples.bit_depth,
-            luma: self.frame.plane(0, width * bytes, height),
-            chroma: self
-                .samples
-                .chroma
-                .then(|| [1, 2].map(|index| self.frame.plane(index, chroma_width, chroma_height))),
+            luma: self.frame.plane(0, width * bytes, top, height),
+            chroma: self.samples.chroma.then(|| {
+                [1, 2].map(|index| self.frame.plane(index, chroma_width, top / 2, chroma_height))
+            }),
         }
+    }
+}
+
+impl Planar for CodedPicture {
+    fn view(&self) -> PlanarView<'_> {
+        self.rows(0..self.frame.height())
     }
 }

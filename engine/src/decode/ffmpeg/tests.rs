@@ -314,3 +314,50 @@ fn the_division_of_work_may_change_at_any_time() {
         }
     }
 }
+
+#[test]
+fn a_picture_is_shown_while_it_is_being_decoded() {
+    let units = access_units(BFRAMES);
+    for threads in THREADS {
+        let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
+        for (id, bytes) in (1..).zip(&units) {
+            let (mut out, mut shown, mut rows) = (Vec::new(), Vec::new(), 0);
+            decoder.send(Packet::plain(id, bytes), &mut out);
+            let mut show = |top: usize, view: &PlanarView<'_>| {
+                assert_eq!(top, rows);
+                rows += view.height;
+                for row in view.luma.0.chunks(view.luma.1) {
+                    shown.extend_from_slice(&row[..view.width]);
+                }
+            };
+            decoder.finish_in_view(id, &mut show, &mut out);
+            let picture = out.remove(0).picture.unwrap();
+            let view = picture.planar.view();
+            // With one thread it is complete before anybody can look.
+            assert_eq!(rows, if threads > 1 { view.height } else { 0 });
+            let whole = view.luma.0.chunks(view.luma.1).flat_map(|row| &row[..view.width]);
+            assert!(shown.is_empty() || whole.eq(&shown), "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_picture_is_finished_all_the_same() {
+    let units = access_units(BFRAMES);
+    let last_slice = units[1].windows(3).rposition(|bytes| bytes == [0, 0, 1]).unwrap();
+    for threads in THREADS {
+        let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
+        let mut out = Vec::new();
+        for (id, bytes) in
+            [(1, units[0]), (2, &units[1][..last_slice]), (3, &[0xff; 9]), (4, units[0])]
+        {
+            decoder.send(Packet::plain(id, bytes), &mut out);
+            decoder.finish_in_view(id, &mut |_, _| {}, &mut out);
+            assert_eq!(out.len() as u64, id);
+        }
+        let damaged = out[1].picture.as_ref().unwrap().damage.as_deref();
+        assert!(damaged.is_some_and(|what| what.ends_with("rows were not decoded")), "{damaged:?}");
+        assert!(out[2].picture.is_err());
+        assert_eq!(checksum(out[3].picture.as_ref().unwrap()), BFRAMES_SUMS[0]);
+    }
+}
