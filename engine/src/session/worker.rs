@@ -127,12 +127,16 @@ impl Worker {
         self.end();
     }
 
-    /// Whether a message is there already.
+    /// Whether a request is there already.
     fn has_more(&mut self) -> bool {
-        if self.next.is_none() {
-            self.next = self.queue.try_recv().ok();
+        while self.next.is_none() {
+            match self.queue.try_recv() {
+                Ok(Message::Expect(ticket)) => self.expected = self.expected.max(ticket),
+                Ok(message) => self.next = Some(message),
+                Err(_) => return false,
+            }
         }
-        self.next.is_some()
+        true
     }
 
     /// Nothing is queued: finishes what somebody waits for, and waits for the next message.
@@ -251,7 +255,7 @@ impl Worker {
     fn deliver(&mut self) {
         // Looked at before anybody gets an answer that they may wait for.
         self.has_more();
-        self.behind = matches!(self.next, Some(Message::Decode { .. }));
+        self.behind = self.next.is_some();
         for Output { id, picture } in self.outputs.drain(..) {
             // Two fields that went to the decoder by themselves have one number.
             let unfinished = |waiting: &&mut Waiting| waiting.id == id && waiting.picture.is_none();

@@ -32,14 +32,15 @@ const LAST: u64 = 4;
 /// Decodes `clip`. It is an error if any frame is missing, or if somebody else than was asked decoded.
 pub fn run(setting: &Setting, clip: &Clip, way: Way) -> Result<Run, String> {
     let (layout, frames) = (clip.recipe.layout, u64::from(clip.extent.frames));
-    let threads = match way {
-        Way::Software(threads) => threads,
-        Way::Surfaces | Way::Download => setting.threads,
-    };
-    let threads = threads.to_string();
     let mut command = ffmpeg::command(&setting.environment);
     setting.apply(&mut command);
-    command.args(["-benchmark", "-filter_threads", &threads, "-threads", &threads]);
+    command.arg("-benchmark");
+    // Through VA-API that would be the number of pictures that ffmpeg has under way, and not of threads that
+    // decode: what it does by itself is what people get.
+    if let Way::Software(threads) = way {
+        let threads = threads.to_string();
+        command.args(["-filter_threads", &threads, "-threads", &threads]);
+    }
     let (filter, given) = match way {
         Way::Surfaces => {
             let download = Fetch::Download.filter(layout);

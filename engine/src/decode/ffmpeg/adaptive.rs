@@ -1,12 +1,15 @@
 //! Which way of sharing the work suits a client.
 //!
 //! A client that works ahead gets the most pictures per second when threads work on different ones. One that
-//! waits for each picture would then see one thread at work; it gets its picture sooner when threads share
-//! it, where it has slices or tile columns.
+//! waits for each picture would then see one thread at work, and pay for what frame threads have to tell
+//! each other. It gets its picture sooner when threads share it, where it has slices or tile columns, and when
+//! a single thread decodes it where not.
 //!
 //! The references are in the decoder, so that the way can change at key frames only. The first
 //! pictures after one are kept for a while: if it turns out soon that the client works ahead, another decoder
 //! decodes them once more.
+
+use std::time::{Duration, Instant};
 
 use daedalus_uapi::Codec;
 
@@ -17,7 +20,7 @@ use crate::{Result, frame::PlanarView};
 const TRIAL: usize = 4;
 
 /// Pictures without one queued behind them that show a client that waits.
-const LONE: usize = 8;
+const LONE: usize = 32;
 
 /// A libavcodec decoder that follows the client's ways.
 pub(crate) struct AdaptiveDecoder {
@@ -31,6 +34,44 @@ pub(crate) struct AdaptiveDecoder {
     lone: usize,
     /// The client has worked ahead since it last was one that waits.
     ahead: bool,
+    pace: Pace,
+}
+
+/// What the time since the last key frame went into.
+#[derive(Default)]
+struct Pace {
+    /// Decoding.
+    busy: Duration,
+    /// Waiting for the client, with everything decoded.
+    idle: Duration,
+    /// When the picture under way was sent.
+    sent: Option<Instant>,
+    /// When the last picture was complete.
+    complete: Option<Instant>,
+}
+
+impl Pace {
+    fn sends(&mut self) {
+        let now = Instant::now();
+        if let Some(complete) = self.complete.take() {
+            self.idle += now - complete;
+        }
+        self.sent = Some(now);
+    }
+
+    fn completes(&mut self) {
+        if let Some(sent) = self.sent.take() {
+            let now = Instant::now();
+            self.busy += now - sent;
+            self.complete = Some(now);
+        }
+    }
+
+    /// The client sends the next picture as soon as it has one, as far as is known: it does not wait for a
+    /// clock, in whose time threads could catch up with a picture that takes long.
+    fn is_pressing(&self) -> bool {
+        self.idle <= self.busy
+    }
 }
 
 impl AdaptiveDecoder {
@@ -45,6 +86,7 @@ impl AdaptiveDecoder {
             trial: None,
             lone: 0,
             ahead: false,
+            pace: Pace::default(),
         })
     }
 
@@ -53,7 +95,8 @@ impl AdaptiveDecoder {
         // libavcodec's VP9 decoder filters a picture on one thread while others decode its tile columns,
         // which makes two parts of any picture.
         let shared = parts > 1 || self.codec == Codec::Vp9;
-        if shared && !self.ahead { Division::Parts } else { Division::Pictures }
+        let waits = !self.ahead && (shared || self.pace.is_pressing());
+        if waits { Division::Parts } else { Division::Pictures }
     }
 
     fn change(&mut self, division: Division, out: &mut Vec<Output>) {
@@ -67,6 +110,15 @@ impl AdaptiveDecoder {
                 self.division = division;
             }
             Err(error) => log::warn!("{error}: decoding goes on as before"),
+        }
+    }
+
+    /// Decodes the pictures since the key frame once more, each on a thread.
+    fn start_again(&mut self, out: &mut Vec<Output>) {
+        let packets = self.trial.take().unwrap_or_default();
+        self.change(Division::Pictures, out);
+        if self.division == Division::Pictures {
+            packets.iter().for_each(|packet| self.decoder.repeat(packet));
         }
     }
 
@@ -84,27 +136,32 @@ impl Decoder for AdaptiveDecoder {
     fn send(&mut self, packet: Packet<'_>, out: &mut Vec<Output>) {
         if self.threads > 1 {
             self.watch(&packet);
+            self.pace.sends();
             if packet.key {
                 self.change(self.choose(packet.parts), out);
                 self.trial = (self.division == Division::Parts).then(Vec::new);
-            } else if let Some(packets) = self.trial.take_if(|_| packet.queued) {
-                self.change(Division::Pictures, out);
-                if self.division == Division::Pictures {
-                    packets.iter().for_each(|packet| self.decoder.repeat(packet));
+                self.pace = Pace { sent: self.pace.sent, ..Pace::default() };
+            } else if let Some(packets) = &self.trial {
+                let full = packets.len() == TRIAL;
+                if packet.queued || full && self.choose(packet.parts) == Division::Pictures {
+                    self.start_again(out);
+                } else if full {
+                    self.trial = None;
                 }
             }
             if let Some(packets) = &mut self.trial {
                 packets.push(packet.bytes.to_vec());
-                if packets.len() > TRIAL {
-                    self.trial = None;
-                }
             }
         }
         self.decoder.send(packet, out);
+        if self.division == Division::Parts {
+            self.pace.completes();
+        }
     }
 
     fn finish(&mut self, last: u64, out: &mut Vec<Output>) {
         self.decoder.finish(last, out);
+        self.pace.completes();
     }
 
     fn finish_in_view(
@@ -114,6 +171,7 @@ impl Decoder for AdaptiveDecoder {
         out: &mut Vec<Output>,
     ) {
         self.decoder.finish_in_view(last, show, out);
+        self.pace.completes();
     }
 
     fn reset(&mut self, out: &mut Vec<Output>) {
