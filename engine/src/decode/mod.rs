@@ -41,7 +41,8 @@ pub(crate) struct Packet<'a> {
     pub key: bool,
     /// See [`Step::parts`](crate::reconstruct::Step).
     pub parts: usize,
-    /// Its request came before the picture before it was decoded: the client works ahead.
+    /// Its request came before the picture before it was decoded, or, of the first one, another came before
+    /// anybody waited for it: the client works ahead.
     pub queued: bool,
 }
 

@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -29,6 +29,10 @@ const SECOND_FIELD_PATIENCE: Duration = Duration::from_millis(200);
 /// How long pictures stay unfinished when nothing is queued and nobody is known to wait: finishing them
 /// keeps threads from the next ones, which are likely to come soon.
 const PATIENCE: Duration = Duration::from_millis(10);
+
+/// How long the first picture waits for another, or for somebody who waits for it: the way in which it is
+/// decoded should suit the client, and a key frame takes long to be decoded twice.
+const FIRST_PATIENCE: Duration = Duration::from_millis(5);
 
 /// What a worker is told.
 pub(super) enum Message {
@@ -119,7 +123,10 @@ impl Worker {
             match message {
                 Message::Expect(ticket) => self.expected = self.expected.max(ticket),
                 Message::Decode { ticket, request, reply } => {
-                    let queued = mem::take(&mut self.behind);
+                    let mut queued = mem::take(&mut self.behind);
+                    if self.last_id == 0 {
+                        queued = self.has_company(ticket);
+                    }
                     self.decode(ticket, request, reply, queued);
                 }
             }
@@ -137,6 +144,19 @@ impl Worker {
             }
         }
         true
+    }
+
+    /// Whether another request follows the first one before somebody waits for that.
+    fn has_company(&mut self, first: Ticket) -> bool {
+        let deadline = Instant::now() + FIRST_PATIENCE;
+        while !self.has_more() && self.expected < first {
+            match self.queue.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Message::Expect(ticket)) => self.expected = self.expected.max(ticket),
+                Ok(message) => self.next = Some(message),
+                Err(_) => return false,
+            }
+        }
+        self.next.is_some()
     }
 
     /// Nothing is queued: finishes what somebody waits for, and waits for the next message.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daedalus_tests::display::Xvfb;
@@ -105,7 +106,7 @@ pub fn measure(options: &Options, wanted: &[Case]) -> Result<ExitCode, String> {
             display: display.name().to_owned(),
         },
         transport: Transport::Kernel,
-        daemon: Some(Daemon::start(&folder.join("daemon.log"), &[])?),
+        daemon: Some(Arc::new(Daemon::start(&folder.join("daemon.log"), &[])?)),
         threads,
         pairs: options.pairs(),
         client: client::path(),
@@ -121,7 +122,7 @@ pub fn measure(options: &Options, wanted: &[Case]) -> Result<ExitCode, String> {
         rows: Vec::new(),
     };
     measure_all(&setting, wanted, options.quick, &mut shelf, &mut report, &folder)?;
-    if let Some(daemon) = setting.daemon {
+    if let Some(daemon) = setting.daemon.and_then(Arc::into_inner) {
         daemon.stop()?;
     }
     Ok(if report.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use daedalus_tests::driver::Environment;
@@ -37,13 +38,14 @@ impl Transport {
 }
 
 /// What every run needs.
+#[derive(Clone)]
 pub struct Setting {
     /// The driver and the display.
     pub environment: Environment,
     /// What decodes.
     pub transport: Transport,
     /// The daemon, for the kernel's device.
-    pub daemon: Option<Daemon>,
+    pub daemon: Option<Arc<Daemon>>,
     /// Threads of both sides.
     pub threads: usize,
     /// Pairs of runs per row.
@@ -68,7 +70,7 @@ impl Setting {
 
     /// Does `work`, and says what the daemon used meanwhile.
     pub fn beside_daemon<T>(&self, work: impl FnOnce() -> T) -> (T, Option<Used>) {
-        let daemon = self.daemon.as_ref().map(Daemon::id);
+        let daemon = self.daemon.as_deref().map(Daemon::id);
         let before = daemon.and_then(|pid| {
             system::forget_peak(pid);
             system::used(pid)

@@ -93,6 +93,19 @@ pub fn cost(setting: &Setting, case: &Case, clip: &Clip) -> Result<Row, String> 
     if let (Some(ratio), true) = (&row.ratio, cases::has_targets(setting)) {
         row.targets.push(Target::new("ratio", ratio.median, Bound::AtMost, 1.08));
     }
+    // Threads that work at the same time slow each other down, which counts as processor time. What that
+    // is, and what is ours:
+    if setting.daemon.is_none() {
+        let one = Setting { threads: 1, ..setting.clone() };
+        let one = Sides::new(&one, clip);
+        let runs = one.pairs(case, setting.pairs, Way::Surfaces, Way::Software(1))?;
+        detail(&mut row, "ratio with one thread", &runs, |(ours, other)| {
+            ours.cost() / other.cost()
+        });
+    }
+    let software = Way::Software(setting.threads);
+    let plain = sides.pairs(case, setting.pairs, software, Way::Software(1))?;
+    detail(&mut row, "software's own ratio", &plain, |(many, one)| many.cost() / one.cost());
     Ok(row)
 }
 
