@@ -105,6 +105,8 @@ pub struct Session {
     room: Arc<Room>,
     /// The ticket that was given out last.
     tickets: AtomicU64,
+    /// The greatest ticket that somebody waits for.
+    expected: AtomicU64,
     closing: Arc<AtomicBool>,
     /// Worker and packer.
     threads: Vec<thread::JoinHandle<()>>,
@@ -147,6 +149,7 @@ impl Session {
             messages: Some(messages),
             room: Room::new(depth.max(2)),
             tickets: AtomicU64::new(0),
+            expected: AtomicU64::new(0),
             closing: closing.clone(),
             threads: Vec::new(),
             owner: std::process::id(),
@@ -186,6 +189,10 @@ impl Session {
     /// Somebody waits for the answer of a request, so that it must come even if no other follows. Without
     /// this it comes a little later.
     pub fn expect(&self, ticket: Ticket) {
+        // A client that asks again and again whether a picture is there fills no queue.
+        if self.expected.fetch_max(ticket, Ordering::Relaxed) >= ticket {
+            return;
+        }
         if let Some(messages) = &self.messages {
             // A worker that died has answered everything.
             let _ = messages.send(Message::Expect(ticket));
