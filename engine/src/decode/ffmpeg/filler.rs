@@ -3,6 +3,7 @@
 //! With T threads a packet is decoded when T-1 further ones have been sent. When nothing more comes, these
 //! take the place of what would: they change no state, allocate no frame and are not errors.
 
+use bitstream_io::{BigEndian, BitRead, BitReader};
 use daedalus_uapi::Codec;
 
 /// H.264: a filler data NAL unit (type 12), behind what libavcodec knows as the mark of a packet that may
@@ -39,46 +40,30 @@ impl Filler {
 
 /// A reference slot that a VP9 frame of profile 0 or 2 writes; `None` if there is none.
 fn slot(frame: &[u8]) -> Option<u8> {
-    let mut bits = Bits { bytes: frame, at: 5 };
-    let inter = bits.read(1)? == 1;
-    let shown = bits.read(1)? == 1;
-    let error_resilient = bits.read(1)? == 1;
+    let mut bits = BitReader::endian(frame, BigEndian);
+    bits.skip(5).ok()?; // frame_marker, profile bits, show_existing_frame
+    let inter = bits.read_bit().ok()?;
+    let shown = bits.read_bit().ok()?;
+    let error_resilient = bits.read_bit().ok()?;
     if !inter {
         return Some(0);
     }
-    let intra_only = !shown && bits.read(1)? == 1;
+    let intra_only = !shown && bits.read_bit().ok()?;
     if !error_resilient {
-        bits.read(2)?; // reset_frame_context
+        bits.skip(2).ok()?; // reset_frame_context
     }
     if intra_only {
-        bits.read(24)?; // frame_sync_code
+        bits.skip(24).ok()?; // frame_sync_code
         if frame[0] & 0x10 != 0 {
             // color_config() of profile 2: ten_or_twelve_bit, color_space, color_range unless that is RGB.
-            bits.read(1)?;
-            if bits.read(3)? != 7 {
-                bits.read(1)?;
+            bits.skip(1).ok()?;
+            if bits.read_var::<u8>(3).ok()? != 7 {
+                bits.skip(1).ok()?;
             }
         }
     }
-    let refresh_frame_flags = bits.read(8)?;
+    let refresh_frame_flags = bits.read_var::<u8>(8).ok()?;
     (refresh_frame_flags != 0).then(|| refresh_frame_flags.trailing_zeros() as u8)
-}
-
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    fn read(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = *self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
 }
 
 #[cfg(test)]
