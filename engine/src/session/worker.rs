@@ -121,7 +121,7 @@ impl Worker {
                 break;
             }
             match message {
-                Message::Expect(ticket) => self.expected = self.expected.max(ticket),
+                Message::Expect(_) => self.note(message),
                 Message::Decode { ticket, request, reply } => {
                     let mut queued = mem::take(&mut self.behind);
                     if self.last_id == 0 {
@@ -134,12 +134,19 @@ impl Worker {
         self.end();
     }
 
+    /// A request is kept until its turn comes; who waits is told at once.
+    fn note(&mut self, message: Message) {
+        match message {
+            Message::Expect(ticket) => self.expected = self.expected.max(ticket),
+            request => self.next = Some(request),
+        }
+    }
+
     /// Whether a request is there already.
     fn has_more(&mut self) -> bool {
         while self.next.is_none() {
             match self.queue.try_recv() {
-                Ok(Message::Expect(ticket)) => self.expected = self.expected.max(ticket),
-                Ok(message) => self.next = Some(message),
+                Ok(message) => self.note(message),
                 Err(_) => return false,
             }
         }
@@ -151,8 +158,7 @@ impl Worker {
         let deadline = Instant::now() + FIRST_PATIENCE;
         while !self.has_more() && self.expected < first {
             match self.queue.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Message::Expect(ticket)) => self.expected = self.expected.max(ticket),
-                Ok(message) => self.next = Some(message),
+                Ok(message) => self.note(message),
                 Err(_) => return false,
             }
         }

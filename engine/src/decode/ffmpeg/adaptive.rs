@@ -30,6 +30,8 @@ pub(crate) struct AdaptiveDecoder {
     decoder: FfmpegDecoder,
     /// The packets since the key frame, if the division is not final yet.
     trial: Option<Vec<Vec<u8>>>,
+    /// The last packet was a first field: its second field needs the decoder that has it.
+    half: bool,
     /// Pictures in a row that came when the one before was decoded.
     lone: usize,
     /// The client has worked ahead since it last was one that waits.
@@ -84,6 +86,7 @@ impl AdaptiveDecoder {
             division,
             decoder: FfmpegDecoder::new(codec, threads, division)?,
             trial: None,
+            half: false,
             lone: 0,
             ahead: false,
             pace: Pace::default(),
@@ -142,13 +145,17 @@ impl Decoder for AdaptiveDecoder {
                 self.trial = (self.division == Division::Parts).then(Vec::new);
                 self.pace = Pace { sent: self.pace.sent, ..Pace::default() };
             } else if let Some(packets) = &self.trial {
-                let full = packets.len() == TRIAL;
-                if packet.queued || full && self.choose(packet.parts) == Division::Pictures {
+                let full = packets.len() >= TRIAL;
+                let ahead = packet.queued || self.ahead;
+                if self.half {
+                    // The next packet decides.
+                } else if ahead || full && self.choose(packet.parts) == Division::Pictures {
                     self.start_again(out);
                 } else if full {
                     self.trial = None;
                 }
             }
+            self.half = packet.first_field.is_some();
             if let Some(packets) = &mut self.trial {
                 packets.push(packet.bytes.to_vec());
             }

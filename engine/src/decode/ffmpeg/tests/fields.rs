@@ -165,6 +165,31 @@ fn fields_that_come_one_by_one_make_the_same_pictures() {
 }
 
 #[test]
+fn the_division_of_work_does_not_change_between_fields() {
+    let expected = together(1);
+    for threads in THREADS {
+        // From this packet on the client works ahead.
+        for ahead in 1..10 {
+            let mut decoder = AdaptiveDecoder::new(Codec::H264, threads).unwrap();
+            let mut out = Vec::new();
+            for at in 0..2 * FRAMES {
+                let (id, bytes) = (u64::from(at / 2 + 1), field(at / 2, at % 2 == 1));
+                let first_field = (at % 2 == 0).then_some(Parity::Top);
+                let (key, queued) = (at == 0, at >= ahead);
+                let packet = Packet { first_field, key, queued, ..Packet::plain(id, &bytes) };
+                decoder.send(packet, &mut out);
+                if !queued {
+                    decoder.finish(id, &mut out);
+                }
+            }
+            decoder.finish(u64::MAX, &mut out);
+            let frames = out.into_iter().skip(1).step_by(2).map(|output| output.picture);
+            assert_eq!(sums(frames.collect()), expected, "{threads} threads, {ahead}");
+        }
+    }
+}
+
+#[test]
 fn a_field_without_its_second_does_not_hold_up_what_follows() {
     for threads in THREADS {
         let mut decoder = FfmpegDecoder::new(Codec::H264, threads, Division::Pictures).unwrap();
