@@ -99,21 +99,29 @@ pub fn count(outcome: &Outcome, sum: &mut Summary, notes: &mut Vec<String>) {
 
 /// The test programs that have something to do in a bed, by name.
 fn programs() -> Result<Vec<(&'static str, PathBuf)>, String> {
-    const TESTS: [&str; 3] = ["clients", "controls", "kernel"];
+    build_tests(&["clients", "controls", "kernel"], &[])
+}
+
+/// Builds tests of `tests/`, with further options for cargo. Returns their programs, by name.
+pub fn build_tests(
+    tests: &[&'static str],
+    options: &[&str],
+) -> Result<Vec<(&'static str, PathBuf)>, String> {
     let mut build = cargo::command("test");
-    build.args(["--package", "daedalus-tests", "--no-run", "--message-format", "json"]);
-    build.args(TESTS.iter().flat_map(|test| ["--test", test]));
+    build.args(["--package", "daedalus-tests", "--no-run"]).args(options);
+    build.args(["--message-format", "json-render-diagnostics"]);
+    build.args(tests.iter().flat_map(|test| ["--test", test]));
     let done = build
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .output()
         .map_err(|e| format!("cannot run cargo: {e}"))?;
     let said = String::from_utf8_lossy(&done.stdout);
-    let find = |test: &'static str| {
+    let find = |&test: &&'static str| {
         let program = said.lines().find_map(|line| executable(line, test));
         program.map(|program| (test, program)).ok_or(format!("cargo did not build {test}"))
     };
-    TESTS.into_iter().map(find).collect()
+    tests.iter().map(find).collect()
 }
 
 /// The executable that a message of cargo's is about, if it is that of a test.

@@ -1,7 +1,7 @@
 //! The clients of our own: `tests/bench`, compiled here, and the small client of the tests.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use daedalus_tests::process;
@@ -9,9 +9,9 @@ use daedalus_tests::process;
 use super::clips::Clip;
 use super::outcome::{Run, Said};
 use super::setting::Setting;
-use crate::kernel_tests::executable;
+use crate::kernel_tests::build_tests;
+use crate::project;
 use crate::root::named;
-use crate::{cargo, project};
 
 /// How long a run may take.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -50,18 +50,9 @@ fn say(command: &mut Command) -> Result<String, String> {
 
 /// Builds the small client, which is a test.
 pub fn build_small() -> Result<PathBuf, String> {
-    let mut build = cargo::command("test");
-    build.args(["--package", "daedalus-tests", "--test", "small_client", "--release"]);
-    build.args(["--no-run", "--message-format", "json-render-diagnostics"]);
-    let done = build
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|e| format!("cannot run cargo: {e}"))?;
-    let said = String::from_utf8_lossy(&done.stdout);
-    said.lines()
-        .find_map(|line| executable(line, "small_client"))
-        .ok_or_else(|| "cargo did not build the small client".into())
+    let built = build_tests(&["small_client"], &["--release"])?;
+    let program = built.into_iter().next().map(|(_, program)| program);
+    program.ok_or_else(|| "cargo did not build the small client".into())
 }
 
 /// What the client is to do.
