@@ -23,6 +23,9 @@ fn main() {
     // vaMapBuffer2's slot in the vtable came with VA-API 1.21 (libva 2.21).
     println!("cargo:map_buffer2={}", u32::from(version >= vec![1, 21]));
 
+    // VA-API 1.22 has a third descriptor of exported surfaces.
+    println!("cargo:prime3={}", u32::from(version >= vec![1, 22]));
+
     let bindings = bindgen::Builder::default()
         .header_contents("daedalus-libva.h", HEADERS)
         .clang_args(libva.include_paths.iter().map(|p| format!("-I{}", p.display())))

@@ -2,10 +2,15 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-check-cfg=cfg(libva_map_buffer2)");
-    // Set by libva-sys's build script through `links`.
-    if std::env::var("DEP_VA_HEADERS_MAP_BUFFER2").is_ok_and(|has| has == "1") {
-        println!("cargo:rustc-cfg=libva_map_buffer2");
+    for (name, variable) in [
+        ("libva_map_buffer2", "DEP_VA_HEADERS_MAP_BUFFER2"),
+        ("libva_prime3", "DEP_VA_HEADERS_PRIME3"),
+    ] {
+        println!("cargo:rustc-check-cfg=cfg({name})");
+        // Set by libva-sys's build script through `links`.
+        if std::env::var(variable).is_ok_and(|has| has == "1") {
+            println!("cargo:rustc-cfg={name}");
+        }
     }
     // libva opens drivers with RTLD_GLOBAL: the C symbols of a statically linked decoder (rav1d's
     // dav1d_*) must neither reach the host program nor be replaced by the host's own.

@@ -100,6 +100,7 @@ void test_broken_pictures(VADisplay va);
 void test_images(VADisplay va);
 void test_overlays_and_attributes(VADisplay va);
 void test_sharing(VADisplay va);
+void test_what_is_not_there(VADisplay va);
 void test_put_surface(struct client *client);
 
 #endif

@@ -1,11 +1,9 @@
-/* Entries that a decoder has little or nothing to say to: overlays, display attributes, sharing. */
+/* Entries that a decoder has little or nothing to say to: overlays, display attributes, and the rest. */
 #include "client.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <va/va_drmcommon.h>
 #include <va/va_vpp.h>
 
 void test_overlays_and_attributes(VADisplay va)
@@ -56,36 +54,6 @@ void test_overlays_and_attributes(VADisplay va)
     EXPECT_SUCCESS(vaDestroySurfaces(va, &surface, 1));
 }
 
-static void test_export(VADisplay va, VASurfaceID surface)
-{
-    VADRMPRIMESurfaceDescriptor descriptor;
-    VAStatus status;
-
-    memset(&descriptor, 0x55, sizeof descriptor);
-    status = vaExportSurfaceHandle(va, surface, VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME_2,
-                                   VA_EXPORT_SURFACE_READ_ONLY | VA_EXPORT_SURFACE_SEPARATE_LAYERS,
-                                   &descriptor);
-    if (status == VA_STATUS_SUCCESS) {
-        CHECK(descriptor.num_objects == 1 && descriptor.num_layers == 2, "%u objects, %u layers",
-              descriptor.num_objects, descriptor.num_layers);
-        CHECK(lseek(descriptor.objects[0].fd, 0, SEEK_END) > 0, "descriptor %d", descriptor.objects[0].fd);
-        close(descriptor.objects[0].fd);
-    } else {
-        EXPECT_EITHER(VA_STATUS_ERROR_UNSUPPORTED_MEMORY_TYPE, VA_STATUS_ERROR_UNIMPLEMENTED, status);
-        /* mpv closes whatever it finds there, also after an error. */
-        CHECK(descriptor.num_objects == 0, "%u objects in spite of an error", descriptor.num_objects);
-        CHECK(descriptor.objects[0].fd <= 0, "descriptor %d", descriptor.objects[0].fd);
-    }
-    memset(&descriptor, 0x55, sizeof descriptor);
-    EXPECT(VA_STATUS_ERROR_INVALID_SURFACE,
-           vaExportSurfaceHandle(va, NO_SUCH_ID, VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME_2,
-                                 VA_EXPORT_SURFACE_READ_ONLY | VA_EXPORT_SURFACE_COMPOSED_LAYERS,
-                                 &descriptor));
-    CHECK(descriptor.num_objects == 0, "%u objects in spite of an error", descriptor.num_objects);
-    EXPECT_EITHER(VA_STATUS_ERROR_UNSUPPORTED_MEMORY_TYPE, VA_STATUS_ERROR_UNIMPLEMENTED,
-                  vaExportSurfaceHandle(va, surface, 0, 0, &descriptor));
-}
-
 /* Entries that libva may call through a null pointer check only: video processing, encoding. */
 static void test_unimplemented(VADisplay va)
 {
@@ -118,28 +86,11 @@ static void test_unimplemented(VADisplay va)
     EXPECT_SUCCESS(vaDestroyConfig(va, config));
 }
 
-void test_sharing(VADisplay va)
+void test_what_is_not_there(VADisplay va)
 {
     VASurfaceID surface = make_surface(va, VA_RT_FORMAT_YUV420, 64, 64);
-    VAImage image;
-    VABufferInfo info;
     unsigned out[8];
     void *memory = NULL;
-
-    test_export(va, surface);
-    if (EXPECT_SUCCESS(vaDeriveImage(va, surface, &image))) {
-        memset(&info, 0, sizeof info);
-        info.mem_type = VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME;
-        EXPECT_EITHER(VA_STATUS_ERROR_UNSUPPORTED_MEMORY_TYPE, VA_STATUS_ERROR_UNIMPLEMENTED,
-                      vaAcquireBufferHandle(va, image.buf, &info));
-        EXPECT_EITHER(VA_STATUS_ERROR_INVALID_BUFFER, VA_STATUS_ERROR_UNIMPLEMENTED,
-                      vaReleaseBufferHandle(va, image.buf));
-        EXPECT_EITHER(VA_STATUS_ERROR_INVALID_BUFFER, VA_STATUS_ERROR_UNIMPLEMENTED,
-                      vaAcquireBufferHandle(va, NO_SUCH_ID, &info));
-        EXPECT_EITHER(VA_STATUS_ERROR_INVALID_BUFFER, VA_STATUS_ERROR_UNIMPLEMENTED,
-                      vaReleaseBufferHandle(va, NO_SUCH_ID));
-        EXPECT_SUCCESS(vaDestroyImage(va, image.image_id));
-    }
 
     /* Exported by libva, declared in no header; libva's tracing calls them. */
     EXPECT(VA_STATUS_ERROR_UNIMPLEMENTED,

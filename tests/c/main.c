@@ -47,6 +47,8 @@ int main(void)
     test_overlays_and_attributes(client.va);
     part("sharing");
     test_sharing(client.va);
+    part("what is not there");
+    test_what_is_not_there(client.va);
     part("vaPutSurface");
     test_put_surface(&client);
     close_client(&client);

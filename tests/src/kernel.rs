@@ -118,6 +118,19 @@ impl Drop for Daemon {
     }
 }
 
+/// dma-bufs in the whole system, from debugfs.
+pub fn dma_bufs() -> Result<usize, String> {
+    let path = "/sys/kernel/debug/dma_buf/bufinfo";
+    let text = fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
+    count_of_dma_bufs(&text).ok_or_else(|| format!("{path} has no total"))
+}
+
+/// The last line says it; before it each buffer has a total of its own, of devices.
+fn count_of_dma_bufs(bufinfo: &str) -> Option<usize> {
+    let total = |line: &str| line.strip_prefix("Total ")?.split_once(" objects")?.0.parse().ok();
+    bufinfo.lines().find_map(total)
+}
+
 /// What the module counts, from debugfs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statistics {
@@ -169,5 +182,18 @@ impl Statistics {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_counted_and_not_their_devices() {
+        let bufinfo = "\nDma-buf Objects:\nsize\tflags\n00126976\t00080002\n\tAttached Devices:\n\
+            Total 1 devices attached\n\n\nTotal 12 objects, 126976 bytes\n";
+        assert_eq!(count_of_dma_bufs(bufinfo), Some(12));
+        assert_eq!(count_of_dma_bufs("Total 1 devices attached\n"), None);
     }
 }

@@ -4,6 +4,7 @@
 //! Nothing here links the driver: it is reached as every program reaches it, through libva, in the
 //! folder that [`driver::Environment`] names.
 
+pub mod c_client;
 pub mod catalogue;
 pub mod clients;
 pub mod clips;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use daedalus_tests::clients::{Client, Setting, gstreamer};
-use daedalus_tests::kernel::{Daemon, Statistics};
+use daedalus_tests::kernel::{self, Daemon, Statistics};
 use daedalus_tests::random::dice::Dice;
 use daedalus_tests::stream::{Codec, Stream};
 use libtest_mimic::Failed;
@@ -191,10 +191,6 @@ impl Held {
         let read = |path: String| fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"));
         let files = fs::read_dir(format!("{process}/fd")).map_err(|e| e.to_string())?.count();
         let mappings = read(format!("{process}/maps"))?.lines().count();
-        let buffers = read("/sys/kernel/debug/dma_buf/bufinfo".into())?;
-        let buffers = buffers
-            .lines()
-            .find_map(|line| line.strip_prefix("Total ")?.split_whitespace().next()?.parse().ok());
         let slab = read("/proc/meminfo".into())?;
         let slab = slab
             .lines()
@@ -202,7 +198,7 @@ impl Held {
         Ok(Held {
             files,
             mappings,
-            buffers: buffers.ok_or("bufinfo has no total")?,
+            buffers: kernel::dma_bufs()?,
             slab: slab.ok_or("meminfo has no Slab")?,
         })
     }

@@ -23,6 +23,7 @@ mod grace;
 mod ioctls;
 mod module;
 mod player;
+mod sharing;
 mod together;
 
 /// What the tests share.
@@ -52,6 +53,11 @@ const TESTS: &[(&str, Test)] = &[
     ("together::four_clients_at_once", together::four_clients_at_once),
     ("deaths::of_daemons", deaths::of_daemons),
     ("deaths::of_clients", deaths::of_clients),
+    ("sharing::every_entry_point", sharing::every_entry_point),
+    ("sharing::every_picture_on_the_device", sharing::every_picture_on_the_device),
+    ("sharing::every_picture_in_the_process", sharing::every_picture_in_the_process),
+    ("sharing::nothing_piles_up_on_the_device", sharing::nothing_piles_up_on_the_device),
+    ("sharing::nothing_piles_up_in_the_process", sharing::nothing_piles_up_in_the_process),
     ("module::stays_while_it_is_used", module::stays_while_it_is_used),
 ];
 

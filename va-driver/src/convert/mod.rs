@@ -9,7 +9,7 @@ mod copy;
 mod layout;
 
 pub use copy::copy_region;
-pub use layout::{Format, Layout, Rect};
+pub use layout::{Format, Layout, Plane, Rect};
 
 use crate::error::Error as DriverError;
 

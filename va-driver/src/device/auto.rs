@@ -72,4 +72,8 @@ impl Device for Auto {
     fn frame(&self, wanted: Layout) -> Result<(Layout, Block)> {
         self.kernel.frame(wanted)
     }
+
+    fn shares(&self) -> bool {
+        self.kernel.shares()
+    }
 }

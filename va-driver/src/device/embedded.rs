@@ -1,14 +1,15 @@
 //! The engine inside the driver: no kernel module, no daemon, no root.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use daedalus_engine as engine;
 use daedalus_uapi::Codec;
 
 use super::{Device, DeviceSession, Done, Request};
 use crate::{
-    convert::Format,
+    convert::{Format, Layout},
     error::{Error, Result},
+    memory::{Anonymous, Block},
     object::surface::Surface,
 };
 
@@ -19,6 +20,7 @@ const DEPTH: usize = 32;
 /// The engine as a device.
 pub(super) struct Embedded {
     options: engine::Options,
+    memory: OnceLock<Anonymous>,
 }
 
 impl Embedded {
@@ -32,7 +34,14 @@ impl Embedded {
                 _ => log::warn!("DAEDALUS_THREADS={text} is not a number from 1 to 64: ignored"),
             },
         }
-        Ok(Embedded { options })
+        Ok(Embedded { options, memory: OnceLock::new() })
+    }
+}
+
+impl Embedded {
+    /// Where surfaces come from: looked for once, and not beside a kernel device.
+    fn memory(&self) -> &Anonymous {
+        self.memory.get_or_init(Anonymous::open)
     }
 }
 
@@ -45,6 +54,16 @@ impl Device for Embedded {
         let session = engine::Session::new(codec, &self.options)
             .map_err(|error| Error::Allocation(error.to_string()))?;
         Ok(Box::new(EmbeddedSession(session)))
+    }
+
+    fn frame(&self, wanted: Layout) -> Result<(Layout, Block)> {
+        let size = wanted.data_size();
+        let size = size.ok_or(Error::UnsupportedResolution(wanted.width, wanted.height))?;
+        Ok((wanted, self.memory().block(size)?))
+    }
+
+    fn shares(&self) -> bool {
+        self.memory().shares()
     }
 }
 

@@ -57,11 +57,10 @@ pub(crate) trait Device: Send + Sync {
     fn open(&self, codec: Codec, target: &Surface) -> Result<Box<dyn DeviceSession>>;
 
     /// Memory for a surface, and where its planes lie there: as in `wanted`, or as the device needs them.
-    fn frame(&self, wanted: Layout) -> Result<(Layout, Block)> {
-        let size = wanted.data_size();
-        let size = size.ok_or(Error::UnsupportedResolution(wanted.width, wanted.height))?;
-        Ok((wanted, Block::new(size)?))
-    }
+    fn frame(&self, wanted: Layout) -> Result<(Layout, Block)>;
+
+    /// Whether that memory can be shared with others, as a rule.
+    fn shares(&self) -> bool;
 }
 
 /// One stream on a device. Requests are decoded in the order of submission.

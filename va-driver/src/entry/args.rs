@@ -2,6 +2,8 @@
 
 use std::ffi::c_void;
 
+use libva_sys as va;
+
 use crate::error::{Error, Result};
 
 /// A pointer argument of an entry point: null, or valid for what the VA API says about it. Reads and
@@ -49,6 +51,25 @@ macro_rules! by_value {
 by_value!(i16, u16, i32, u32, u64, f32, libva_sys::VACopyOption);
 
 impl<T> Foreign<T> {
+    /// A pointer that a client has stored in a struct.
+    ///
+    /// # Safety
+    /// As for [`Argument::into_safe`].
+    pub(crate) unsafe fn of_field(pointer: *mut T) -> Foreign<T> {
+        Foreign(pointer)
+    }
+
+    /// The element `index` of an array.
+    pub(crate) fn element(self, index: usize) -> Foreign<T> {
+        Foreign(self.0.wrapping_add(index))
+    }
+
+    /// The pointer as one to `U`: for entry points whose argument is `void *`, and for structs that begin
+    /// alike.
+    pub(crate) fn cast<U>(self) -> Foreign<U> {
+        Foreign(self.0.cast())
+    }
+
     pub(crate) fn is_null(self) -> bool {
         self.0.is_null()
     }
@@ -83,6 +104,21 @@ impl<T> Foreign<T> {
     }
 }
 
+impl Foreign<c_void> {
+    /// The pointer in a surface attribute.
+    pub(crate) fn of_attribute(attribute: &va::VASurfaceAttrib) -> Result<Foreign<c_void>> {
+        if attribute.value.type_ != va::VAGenericValueTypePointer {
+            return Err(Error::InvalidParameter(format!(
+                "surface attribute {} is not a pointer",
+                attribute.type_
+            )));
+        }
+        // SAFETY: the type tag says that the union holds a pointer, for which the VA API asks what it asks for
+        // arguments.
+        Ok(unsafe { Foreign::of_field(attribute.value.value.p) })
+    }
+}
+
 impl<T: Copy> Foreign<T> {
     /// Reads an input value; `InvalidParameter` for null.
     pub(crate) fn read(self) -> Result<T> {
@@ -113,10 +149,5 @@ impl Foreign<c_void> {
         // SAFETY: not null; the VA API requires `to.len()` readable bytes, and `to` is ours alone.
         unsafe { from.cast::<u8>().copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
         Ok(())
-    }
-
-    /// The pointer as one to `U`, for entry points whose argument is `void *`.
-    pub(crate) fn cast<U>(self) -> Foreign<U> {
-        Foreign(self.0.cast())
     }
 }

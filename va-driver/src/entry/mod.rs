@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod display;
 mod image;
+mod import;
 mod present;
 mod sharing;
 mod subpicture;

@@ -4,7 +4,7 @@ use std::{cell::RefCell, ffi::c_void, time::Duration};
 
 use libva_sys as va;
 
-use super::{args::Foreign, config::MAX_SIZE, entries};
+use super::{args::Foreign, config::MAX_SIZE, entries, import::External, sharing::LINEAR};
 use crate::{
     convert::{Format, Layout},
     error::{Error, Result},
@@ -14,9 +14,14 @@ use crate::{
     },
 };
 
-/// What the attributes of vaCreateSurfaces2 ask for.
-fn format_from(rt_format: u32, attributes: &[va::VASurfaceAttrib]) -> Result<Format> {
+/// What the attributes of vaCreateSurfaces2 ask for: a format, and memory if it is not to be our own.
+fn wanted(
+    rt_format: u32,
+    attributes: &[va::VASurfaceAttrib],
+) -> Result<(Format, Option<External>)> {
     let mut format = format_of(rt_format).ok_or(Error::UnsupportedRtFormat(rt_format))?;
+    let mut mem_type = va::VA_SURFACE_ATTRIB_MEM_TYPE_VA;
+    let mut external = None;
     for attribute in attributes {
         if attribute.flags & va::VA_SURFACE_ATTRIB_SETTABLE == 0 {
             continue;
@@ -38,26 +43,42 @@ fn format_from(rt_format: u32, attributes: &[va::VASurfaceAttrib]) -> Result<For
                     format_of(rt_format & depth).ok_or(Error::UnsupportedRtFormat(rt_format))?;
             }
             va::VASurfaceAttribMemoryType => {
-                let memory_type = integer(attribute)? as u32;
-                if memory_type & va::VA_SURFACE_ATTRIB_MEM_TYPE_VA == 0 {
-                    return Err(Error::UnsupportedMemoryType(memory_type));
-                }
+                mem_type = integer(attribute)? as u32;
             }
             // A hint asks for nothing.
             va::VASurfaceAttribUsageHint => {}
-            // Clients may list a NULL descriptor or modifier list together with the VA memory type.
-            va::VASurfaceAttribExternalBufferDescriptor | va::VASurfaceAttribDRMFormatModifiers => {
-                // SAFETY: only the pointer's value is looked at; any bits are a valid raw pointer.
-                if !unsafe { attribute.value.value.p }.is_null()
-                    && attribute.type_ == va::VASurfaceAttribExternalBufferDescriptor
-                {
-                    return Err(Error::UnsupportedMemoryType(0));
+            // Clients may list a NULL descriptor together with the VA memory type.
+            va::VASurfaceAttribExternalBufferDescriptor => {
+                let at = Foreign::of_attribute(attribute)?;
+                external = (!at.is_null()).then_some(at);
+            }
+            va::VASurfaceAttribDRMFormatModifiers => {
+                let at = Foreign::of_attribute(attribute)?;
+                if !at.is_null() {
+                    takes_linear(at.cast())?;
                 }
             }
             kind => return Err(Error::UnsupportedAttribute(format!("surface attribute {kind}"))),
         }
     }
-    Ok(format)
+    let external = match external {
+        // Several types: whichever suits us.
+        None if mem_type & va::VA_SURFACE_ATTRIB_MEM_TYPE_VA != 0 => None,
+        None => return Err(Error::UnsupportedMemoryType(mem_type)),
+        Some(at) => Some(External::new(mem_type, at)?),
+    };
+    Ok((format, external))
+}
+
+/// Fails unless linear memory is among what a client can do with.
+fn takes_linear(list: Foreign<va::VADRMFormatModifierList>) -> Result<()> {
+    let list = list.read()?;
+    // SAFETY: the VA API asks for `num_modifiers` of them there.
+    let modifiers = unsafe { Foreign::of_field(list.modifiers) }.read_all(list.num_modifiers)?;
+    if modifiers.is_empty() || modifiers.contains(&LINEAR) {
+        return Ok(());
+    }
+    Err(Error::UnsupportedAttribute(format!("format modifiers {modifiers:#x?} without linear")))
 }
 
 /// The value of an integer attribute.
@@ -90,7 +111,7 @@ fn create(
     count: u32,
     attributes: &[va::VASurfaceAttrib],
 ) -> Result<()> {
-    let format = format_from(rt_format, attributes)?;
+    let (format, external) = wanted(rt_format, attributes)?;
     if !(1..=MAX_SIZE).contains(&width) || !(1..=MAX_SIZE).contains(&height) {
         return Err(Error::UnsupportedResolution(width, height));
     }
@@ -98,9 +119,12 @@ fn create(
         return Err(Error::InvalidParameter("no surface asked for".into()));
     }
     let mut ids = Vec::new();
-    let made = (0..count).try_for_each(|_| {
+    let made = (0..count).try_for_each(|index| {
         // The id is known only inside the table; the memory must exist before.
-        let (layout, memory) = driver.device().frame(Layout::new(format, width, height)?)?;
+        let (layout, memory) = match external {
+            None => driver.device().frame(Layout::new(format, width, height)?)?,
+            Some(external) => external.frame(index as usize, format, (width, height))?,
+        };
         let surface = Surface::new(layout, memory);
         ids.push(driver.surfaces.insert(|id| surface.with_id(id))?);
         Ok(())
@@ -191,6 +215,9 @@ entries! {
         let config = driver.config(config)?;
         let both = va::VA_SURFACE_ATTRIB_GETTABLE | va::VA_SURFACE_ATTRIB_SETTABLE;
         let get = va::VA_SURFACE_ATTRIB_GETTABLE;
+        // GStreamer takes this for what can be exported.
+        let shared = if driver.device().shares() { External::TYPES } else { 0 };
+        let types = va::VA_SURFACE_ATTRIB_MEM_TYPE_VA | shared;
         let mut attributes = Vec::new();
         for (rt_format, fourcc) in [
             (va::VA_RT_FORMAT_YUV420, va::VA_FOURCC_NV12),
@@ -205,13 +232,23 @@ entries! {
             described(va::VASurfaceAttribMaxWidth, get, MAX_SIZE as i32),
             described(va::VASurfaceAttribMinHeight, get, 1),
             described(va::VASurfaceAttribMaxHeight, get, MAX_SIZE as i32),
-            described(va::VASurfaceAttribMemoryType, both, va::VA_SURFACE_ATTRIB_MEM_TYPE_VA as i32),
+            described(va::VASurfaceAttribMemoryType, both, types as i32),
             described(
                 va::VASurfaceAttribUsageHint,
                 both,
                 va::VA_SURFACE_ATTRIB_USAGE_HINT_DECODER as i32,
             ),
         ]);
+        if shared != 0 {
+            attributes.push(va::VASurfaceAttrib {
+                type_: va::VASurfaceAttribExternalBufferDescriptor,
+                flags: va::VA_SURFACE_ATTRIB_SETTABLE,
+                value: va::VAGenericValue {
+                    type_: va::VAGenericValueTypePointer,
+                    value: va::_VAGenericValue__bindgen_ty_1 { p: std::ptr::null_mut() },
+                },
+            });
+        }
         let needed = attributes.len();
         if attrib_list.is_null() {
             return num_attribs.write(needed as u32);

@@ -1,21 +1,30 @@
 //! Memory that clients see: blocks behind buffers and images, and the frames behind surfaces.
 //!
-//! A [`Block`] is plain memory, or, where surfaces go to a kernel device, a dma-buf. `dma_buf` knows how such
-//! a descriptor is mapped and bracketed, `anonymous` where one comes from when no decoder gives it.
+//! A [`Block`] is plain memory, memory that can become a dma-buf (`shared`), or a dma-buf from the beginning.
+//! `file` maps descriptors, `dma_buf` knows how access to a dma-buf is bracketed, and `anonymous` where one
+//! comes from when no decoder gives it.
 
 mod anonymous;
 mod dma_buf;
+mod file;
 mod plain;
 mod pool;
+mod shared;
 
 use std::{
     cmp::Ordering,
-    os::fd::{BorrowedFd, OwnedFd},
-    sync::{Arc, Mutex, PoisonError},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{self, AtomicBool},
+    },
 };
 
-pub(crate) use self::{anonymous::dma_buf as anonymous_dma_buf, pool::Pool};
-use self::{dma_buf::DmaBuf, plain::Plain, pool::Pooled};
+use self::{anonymous::Udmabuf, file::FileMemory, plain::Plain, pool::Pooled, shared::Shared};
+pub(crate) use self::{
+    anonymous::{Anonymous, dma_buf as anonymous_dma_buf},
+    pool::Pool,
+};
 use crate::error::{Error, Result};
 
 /// Alignment of blocks and row pitches in bytes: a cache line, and what GPU importers ask of linear
@@ -29,70 +38,106 @@ pub(crate) struct Block {
     /// Keeps the driver's own readers and writers apart. A client that touches mapped memory while the
     /// driver uses it spoils its own picture and nothing else.
     access: Mutex<()>,
+    /// Others have a descriptor of it, and may be reading it.
+    given: AtomicBool,
 }
 
 #[derive(Debug)]
 enum Backing {
     Plain(Plain),
     Pooled(Pooled),
-    DmaBuf(DmaBuf),
-}
-
-impl Backing {
-    /// Memory of the process' own, if it is that.
-    fn plain(&self) -> Option<&Plain> {
-        match self {
-            Backing::Plain(plain) => Some(plain),
-            Backing::Pooled(pooled) => pooled.plain(),
-            Backing::DmaBuf(_) => None,
-        }
-    }
-
-    fn dma_buf(&self) -> Option<&DmaBuf> {
-        match self {
-            Backing::DmaBuf(dma_buf) => Some(dma_buf),
-            _ => None,
-        }
-    }
+    Shared(Shared),
+    DmaBuf(FileMemory),
 }
 
 impl Block {
+    fn of(backing: Backing) -> Block {
+        Block { backing, access: Mutex::new(()), given: AtomicBool::new(false) }
+    }
+
     /// Allocates `length` zeroed bytes.
     pub fn new(length: usize) -> Result<Block> {
-        Ok(Block { backing: Backing::Plain(Plain::new(length)?), access: Mutex::new(()) })
+        Ok(Block::of(Backing::Plain(Plain::new(length)?)))
     }
 
     /// So many bytes of a pool, in which there is whatever an earlier image has left.
     pub fn pooled(pool: &Pool, length: usize) -> Result<Block> {
-        Ok(Block { backing: Backing::Pooled(pool.take(length)?), access: Mutex::new(()) })
+        Ok(Block::of(Backing::Pooled(pool.take(length)?)))
+    }
+
+    /// So many zeroed bytes of which `maker` can make a dma-buf.
+    fn shareable(length: usize, maker: &Arc<Udmabuf>) -> Result<Block> {
+        Ok(Block::of(Backing::Shared(Shared::new(length, maker)?)))
     }
 
     /// The memory of a dma-buf. Fails if that has less than `length` bytes.
     pub fn of_dma_buf(fd: OwnedFd, length: usize) -> Result<Block> {
-        Ok(Block { backing: Backing::DmaBuf(DmaBuf::new(fd, length)?), access: Mutex::new(()) })
+        Ok(Block::of(Backing::DmaBuf(FileMemory::new(fd, length)?)))
+    }
+
+    /// All the memory of somebody else's dma-buf.
+    pub fn of_foreign(fd: OwnedFd) -> Result<Block> {
+        let length = file::size(fd.as_fd())?;
+        let block = Block::of_dma_buf(fd, length)?;
+        block.given.store(true, atomic::Ordering::Relaxed);
+        Ok(block)
     }
 
     /// Bytes.
     pub fn length(&self) -> usize {
-        let dma_buf = || self.backing.dma_buf().map_or(0, DmaBuf::length);
-        self.backing.plain().map_or_else(dma_buf, Plain::length)
+        match &self.backing {
+            Backing::Plain(plain) => plain.length(),
+            Backing::Pooled(pooled) => pooled.plain().map_or(0, Plain::length),
+            Backing::Shared(shared) => shared.length(),
+            Backing::DmaBuf(memory) => memory.length(),
+        }
     }
 
-    /// The dma-buf, for memory that is one.
+    /// The dma-buf, for memory that is one by now.
     pub fn dma_buf(&self) -> Option<BorrowedFd<'_>> {
-        self.backing.dma_buf().map(DmaBuf::fd)
+        match &self.backing {
+            Backing::Plain(_) | Backing::Pooled(_) => None,
+            Backing::Shared(shared) => shared.dma_buf(),
+            Backing::DmaBuf(memory) => Some(memory.fd()),
+        }
+    }
+
+    /// A descriptor of the memory for others, and its bytes, from the start of the block on. `None` for
+    /// memory that cannot be shared.
+    pub fn share(&self) -> Result<Option<(OwnedFd, usize)>> {
+        let fd = match &self.backing {
+            Backing::Plain(_) | Backing::Pooled(_) => return Ok(None),
+            Backing::Shared(shared) => shared.share()?,
+            Backing::DmaBuf(memory) => memory.fd(),
+        };
+        let copy = fd
+            .try_clone_to_owned()
+            .map_err(|error| Error::Allocation(format!("a descriptor of a dma-buf: {error}")))?;
+        self.given.store(true, atomic::Ordering::Relaxed);
+        Ok(Some((copy, file::size(fd)?)))
+    }
+
+    /// Waits until those who have a descriptor have read what is there, as far as the kernel knows, and not
+    /// for ever. For whoever is about to replace it.
+    pub fn wait_for_readers(&self) {
+        if self.given.load(atomic::Ordering::Relaxed) {
+            if let Some(fd) = self.dma_buf() {
+                dma_buf::wait_for_readers(fd);
+            }
+        }
     }
 
     /// The address that a client maps. A dma-buf is mapped when it is first asked for, which can fail, and
     /// then stays so.
     pub fn address(&self) -> Result<*mut u8> {
-        match &self.backing {
-            Backing::DmaBuf(dma_buf) => Ok(dma_buf.address()?.as_ptr()),
-            other => match other.plain() {
-                Some(plain) => Ok(plain.start().as_ptr()),
-                None => Err(Error::Allocation("memory that is gone".into())),
-            },
-        }
+        let gone = || Error::Allocation("memory that is gone".into());
+        let start = match &self.backing {
+            Backing::Plain(plain) => plain.start(),
+            Backing::Pooled(pooled) => pooled.plain().ok_or_else(gone)?.start(),
+            Backing::Shared(shared) => shared.address()?,
+            Backing::DmaBuf(memory) => memory.address()?,
+        };
+        Ok(start.as_ptr())
     }
 
     /// Lends the content to read. Fails only if a dma-buf cannot be mapped.
@@ -106,6 +151,7 @@ impl Block {
 
     /// Lends the content to write. Fails only if a dma-buf cannot be mapped.
     pub fn write<R>(&self, writer: impl FnOnce(&mut [u8]) -> R) -> Result<R> {
+        self.wait_for_readers();
         let _access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
         let start = self.address()?;
         let _sync = self.sync(dma_buf::READ | dma_buf::WRITE);
@@ -113,8 +159,22 @@ impl Block {
         Ok(writer(unsafe { std::slice::from_raw_parts_mut(start, self.length()) }))
     }
 
-    fn sync(&self, access: u64) -> Option<dma_buf::Sync<'_>> {
-        self.backing.dma_buf().map(|dma_buf| dma_buf.sync(access))
+    fn sync(&self, access: u64) -> Option<Bracket<'_>> {
+        let fd = self.dma_buf()?;
+        dma_buf::begin(fd, access);
+        Some(Bracket { fd, access })
+    }
+}
+
+/// An access of the driver's own to a dma-buf; dropping it ends it.
+struct Bracket<'a> {
+    fd: BorrowedFd<'a>,
+    access: u64,
+}
+
+impl Drop for Bracket<'_> {
+    fn drop(&mut self) {
+        dma_buf::end(self.fd, self.access);
     }
 }
 
@@ -125,8 +185,8 @@ pub(crate) struct ClientAccess(Arc<Block>);
 impl ClientAccess {
     /// Begins an access that may read and write; nothing to do for plain memory.
     pub fn begin(block: &Arc<Block>) -> ClientAccess {
-        if let Backing::DmaBuf(dma_buf) = &block.backing {
-            dma_buf.begin(dma_buf::READ | dma_buf::WRITE);
+        if let Some(fd) = block.dma_buf() {
+            dma_buf::begin(fd, dma_buf::READ | dma_buf::WRITE);
         }
         ClientAccess(block.clone())
     }
@@ -134,8 +194,8 @@ impl ClientAccess {
 
 impl Drop for ClientAccess {
     fn drop(&mut self) {
-        if let Backing::DmaBuf(dma_buf) = &self.0.backing {
-            dma_buf.end(dma_buf::READ | dma_buf::WRITE);
+        if let Some(fd) = self.0.dma_buf() {
+            dma_buf::end(fd, dma_buf::READ | dma_buf::WRITE);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Buffers: parameters and slice data on their way to the driver, and the memory of images.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use libva_sys as va;
 
@@ -32,6 +35,21 @@ struct State {
     mapped: u32,
     /// The access that the first of them began. A buffer that is destroyed while mapped ends it, too.
     access: Option<ClientAccess>,
+    /// What vaAcquireBufferHandle gave out, its size in bytes, and how often.
+    handle: Option<(OwnedFd, usize, u32)>,
+}
+
+impl State {
+    fn new(count: usize) -> State {
+        State { count, capacity: count, mapped: 0, access: None, handle: None }
+    }
+}
+
+/// A descriptor that stays the driver's.
+pub(crate) struct Handle {
+    pub fd: RawFd,
+    /// Of all that is behind it, in bytes.
+    pub size: usize,
 }
 
 impl Buffer {
@@ -53,7 +71,7 @@ impl Buffer {
             context: Some(context),
             memory: Arc::new(Block::new(length)?),
             element_size,
-            state: Mutex::new(State { count, capacity: count, mapped: 0, access: None }),
+            state: Mutex::new(State::new(count)),
             surface: None,
         })
     }
@@ -65,7 +83,7 @@ impl Buffer {
             context: None,
             element_size: memory.length(),
             memory,
-            state: Mutex::new(State { count: 1, capacity: 1, mapped: 0, access: None }),
+            state: Mutex::new(State::new(1)),
             surface,
         }
     }
@@ -124,6 +142,38 @@ impl Buffer {
             state.access = None;
         }
         Ok(())
+    }
+
+    /// A dma-buf of the memory, which waits for the picture of a derived image's surface. `None` if the
+    /// memory cannot be shared.
+    pub fn acquire(&self) -> Result<Option<Handle>> {
+        if let Some(surface) = &self.surface {
+            surface.settle();
+        }
+        let mut state = self.state();
+        let (fd, size, times) = match state.handle.take() {
+            Some(handle) => handle,
+            None => match self.memory.share()? {
+                Some((fd, size)) => (fd, size, 0),
+                None => return Ok(None),
+            },
+        };
+        let handle = Handle { fd: fd.as_raw_fd(), size };
+        state.handle = Some((fd, size, times.saturating_add(1)));
+        Ok(Some(handle))
+    }
+
+    /// Takes one [`Buffer::acquire`] back; fails if there was none.
+    pub fn release(&self) -> Result<()> {
+        let mut state = self.state();
+        match state.handle.take() {
+            None => Err(Error::InvalidBuffer("the buffer's handle was not acquired".into())),
+            Some((_, _, ..=1)) => Ok(()),
+            Some((fd, size, times)) => {
+                state.handle = Some((fd, size, times - 1));
+                Ok(())
+            }
+        }
     }
 
     /// Waits for the surface that the buffer belongs to, if any.

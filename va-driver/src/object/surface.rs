@@ -35,7 +35,8 @@ pub(crate) struct Surface {
     pub id: va::VASurfaceID,
     /// NV12 or P010, the size that was asked for, and where the planes lie.
     pub layout: Layout,
-    /// Size of the memory in samples: whole macroblocks, so that decoded pictures fit uncropped.
+    /// Size of the memory in samples: whole macroblocks, so that decoded pictures fit uncropped, unless
+    /// somebody else's memory is smaller.
     pub coded_width: u32,
     pub coded_height: u32,
     pub memory: Arc<Block>,
@@ -61,9 +62,17 @@ struct State {
 }
 
 impl Surface {
-    /// A surface in `memory`, which must have room for the layout in whole macroblocks.
+    /// A surface in `memory`, which must have room for the layout.
     pub fn new(layout: Layout, memory: Block) -> Surface {
-        let (coded_width, coded_height) = coded_size(&layout);
+        // Somebody else's memory need not have room for whole macroblocks: the picture is cut off then.
+        let (width, height) = coded_size(&layout);
+        let whole = Layout { width, height, ..layout };
+        let apart = layout.planes[0].pitch.checked_mul(height as usize);
+        let apart = apart.and_then(|bytes| bytes.checked_add(layout.planes[0].offset));
+        let fits = apart.is_some_and(|end| end <= layout.planes[1].offset)
+            && whole.check_memory(memory.length()).is_ok();
+        let (coded_width, coded_height) =
+            if fits { (width, height) } else { (layout.width, layout.height) };
         Surface {
             id: va::VA_INVALID_ID,
             layout,

@@ -23,7 +23,10 @@ mod queue;
 mod request;
 mod session;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use daedalus_uapi::Codec;
 
@@ -48,6 +51,8 @@ pub(super) struct Kernel {
     node: Node,
     capabilities: Capabilities,
     memory: Arc<FrameMemory>,
+    /// What [`Device::shares`] has found out.
+    shares: OnceLock<bool>,
 }
 
 /// Codecs with the formats that their pictures may have.
@@ -81,7 +86,7 @@ impl Kernel {
         for node in nodes {
             let opened = probe(&node).and_then(|capabilities| {
                 let memory = Arc::new(FrameMemory::open(&node, capabilities.clone())?);
-                Ok(Kernel { node: node.clone(), capabilities, memory })
+                Ok(Kernel { node: node.clone(), capabilities, memory, shares: OnceLock::new() })
             });
             match opened {
                 Ok(kernel) => return Ok(kernel),
@@ -154,6 +159,16 @@ impl Device for Kernel {
 
     fn frame(&self, wanted: Layout) -> Result<(Layout, Block)> {
         self.memory.frame(wanted)
+    }
+
+    fn shares(&self) -> bool {
+        // As GStreamer tries it.
+        *self.shares.get_or_init(|| {
+            let tried = Layout::new(Format::Nv12, 64, 64).map_err(Error::from);
+            tried
+                .and_then(|layout| self.memory.frame(layout))
+                .is_ok_and(|(_, block)| block.dma_buf().is_some())
+        })
     }
 }
 

@@ -359,6 +359,7 @@ impl Submitter {
         done: &mut Option<Done>,
     ) -> Result<()> {
         let shared = self.shared.clone();
+        frame.memory.wait_for_readers();
         let queued = self.queue_locked(&shared, &slot, frame, timestamp);
         let (mut state, capture) = match queued {
             Ok(queued) => queued,
