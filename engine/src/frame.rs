@@ -1,5 +1,7 @@
 //! Frames at both ends of packing: the decoder's planar picture and the client's packed target.
 
+use crate::pack::pack;
+
 /// Packed formats that the engine writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PixelFormat {
@@ -42,6 +44,43 @@ pub trait Target: Send + Sync {
     /// Calls `write` once with the frame's whole memory, which is at least as long as the layout needs.
     /// The target brackets the call with whatever its memory asks for (cache maintenance, fences).
     fn fill(&self, write: &mut dyn FnMut(&mut [u8]));
+
+    /// Whether the target would rather have its next picture as it comes from the decoder, to pack it when
+    /// somebody asks for the pixels.
+    fn defers(&self) -> bool {
+        false
+    }
+
+    /// Takes a picture in place of [`Target::fill`], if the target defers and the picture is whole; gives
+    /// it back otherwise.
+    fn keep(&self, picture: Picture) -> Result<(), Picture> {
+        Err(picture)
+    }
+}
+
+/// A decoded picture that is not packed yet. It outlives its session.
+pub struct Picture(Box<dyn Planar>);
+
+impl Picture {
+    pub(crate) fn new(planar: Box<dyn Planar>) -> Picture {
+        Picture(planar)
+    }
+
+    pub(crate) fn into_planar(self) -> Box<dyn Planar> {
+        self.0
+    }
+
+    /// In luma samples.
+    pub fn size(&self) -> (u32, u32) {
+        let view = self.0.view();
+        (view.width as u32, view.height as u32)
+    }
+
+    /// Packs it into a frame, as far as the frame goes. Fails if the formats' depths differ or `memory` is
+    /// too small.
+    pub fn pack(&self, layout: &FrameLayout, memory: &mut [u8]) -> crate::Result<()> {
+        pack(&self.0.view(), 0, layout, memory)
+    }
 }
 
 /// A decoded planar 4:2:0 or 4:0:0 picture, borrowed from a decoder. 10-bit samples are 16-bit

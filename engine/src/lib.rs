@@ -16,5 +16,5 @@ mod reconstruct;
 mod session;
 
 pub use error::{Error, Result};
-pub use frame::{FrameLayout, PixelFormat, Target};
+pub use frame::{FrameLayout, Picture, PixelFormat, Target};
 pub use session::{Answer, Options, Reply, Request, Session};

@@ -17,17 +17,7 @@ pub(crate) fn pack(
     layout: &FrameLayout,
     memory: &mut [u8],
 ) -> Result<()> {
-    let wanted = match view.bit_depth {
-        8 => PixelFormat::Nv12,
-        10 => PixelFormat::P010,
-        other => return Err(Error::Target(format!("{other}-bit pictures have no packed format"))),
-    };
-    if layout.format != wanted {
-        return Err(Error::Target(format!(
-            "a {}-bit picture for a {:?} surface",
-            view.bit_depth, layout.format
-        )));
-    }
+    check(view, layout)?;
     let bytes = layout.format.bytes_per_sample();
     let width = view.width.min(layout.width as usize);
     let height = view.height.min((layout.height as usize).saturating_sub(top));
@@ -65,6 +55,22 @@ pub(crate) fn pack(
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Fails if a picture cannot be packed into frames of this layout, whatever their memory.
+pub(crate) fn check(view: &PlanarView<'_>, layout: &FrameLayout) -> Result<()> {
+    let wanted = match view.bit_depth {
+        8 => PixelFormat::Nv12,
+        10 => PixelFormat::P010,
+        other => return Err(Error::Target(format!("{other}-bit pictures have no packed format"))),
+    };
+    if layout.format != wanted {
+        return Err(Error::Target(format!(
+            "a {}-bit picture for a {:?} surface",
+            view.bit_depth, layout.format
+        )));
     }
     Ok(())
 }

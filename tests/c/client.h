@@ -89,6 +89,8 @@ VASliceParameterBufferH264 pcm_slice_parameters(const struct pcm_slice *slice);
 void decode_pcm(VADisplay va, VAContextID context, VASurfaceID target, unsigned seed);
 /* Checks every sample of a decoded surface through vaDeriveImage and through vaGetImage. */
 void check_pcm(VADisplay va, VASurfaceID surface, unsigned seed);
+/* Checks it through vaGetImage alone. */
+void check_pcm_download(VADisplay va, VASurfaceID surface, unsigned seed, uint32_t fourcc);
 
 /* The parts. */
 void test_displays(void);

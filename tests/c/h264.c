@@ -198,6 +198,17 @@ static void check_pcm_image(VADisplay va, const VAImage *image, unsigned seed, c
     EXPECT_SUCCESS(vaUnmapBuffer(va, image->buf));
 }
 
+void check_pcm_download(VADisplay va, VASurfaceID surface, unsigned seed, uint32_t fourcc)
+{
+    VAImage image = make_image(va, fourcc, PCM_WIDTH, PCM_HEIGHT);
+
+    if (image.image_id != VA_INVALID_ID) {
+        EXPECT_SUCCESS(vaGetImage(va, surface, 0, 0, PCM_WIDTH, PCM_HEIGHT, image.image_id));
+        check_pcm_image(va, &image, seed, "a download");
+        EXPECT_SUCCESS(vaDestroyImage(va, image.image_id));
+    }
+}
+
 void check_pcm(VADisplay va, VASurfaceID surface, unsigned seed)
 {
     VAImage image;

@@ -66,6 +66,22 @@ static void test_decoding(VADisplay va)
     check_pcm(va, decoder.surface, 3);
     EXPECT_SUCCESS(vaDestroySurfaces(va, &decoder.surface, 1));
 
+    /* A client that downloads, and then looks at surfaces in other ways. */
+    decoder = make_decoder(va);
+    for (unsigned seed = 10; seed < 16; seed++) {
+        decode_pcm(va, decoder.context, decoder.surface, seed);
+        check_pcm_download(va, decoder.surface, seed, VA_FOURCC_NV12);
+        check_pcm_download(va, decoder.surface, seed, VA_FOURCC_NV12);
+    }
+    check_pcm_download(va, decoder.surface, 15, VA_FOURCC_YV12);
+    decode_pcm(va, decoder.context, decoder.surface, 16);
+    check_pcm_download(va, decoder.surface, 16, VA_FOURCC_NV12);
+    decode_pcm(va, decoder.context, decoder.surface, 17);
+    check_pcm(va, decoder.surface, 17);
+    decode_pcm(va, decoder.context, decoder.surface, 18);
+    check_pcm_download(va, decoder.surface, 18, VA_FOURCC_NV12);
+    destroy_decoder(va, &decoder);
+
     /* Waiting with a limit. */
     decoder = make_decoder(va);
     second = make_surface(va, VA_RT_FORMAT_YUV420, PCM_WIDTH, PCM_HEIGHT);

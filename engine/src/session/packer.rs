@@ -12,8 +12,8 @@ use super::{Answer, Reply};
 use crate::{
     Error, Result, Target,
     decode::{Decoded, Output},
-    frame::PlanarView,
-    pack::pack,
+    frame::{Picture, Planar, PlanarView},
+    pack::{check, pack},
 };
 
 /// Finished pictures that may wait to be packed. Each keeps a frame of the decoder's from being used again.
@@ -27,12 +27,17 @@ pub(super) struct Destination {
     pub replies: Vec<Reply>,
     /// Rows that are in `target` already, an even number or all.
     pub rows: usize,
+    /// The other field may follow, in the same frame of the decoder's.
+    pub field: bool,
 }
 
 impl Destination {
     /// Packs rows of the picture, from `top` on, while it is being decoded.
     pub(super) fn show(&mut self, top: usize, view: &PlanarView<'_>) {
         let Some(target) = self.target.as_ref().filter(|_| top == self.rows) else { return };
+        if target.defers() && !self.field {
+            return;
+        }
         // If this fails, so does packing the rest.
         if fill(view, top, target).is_ok() {
             self.rows += view.height;
@@ -88,7 +93,7 @@ impl Packing {
 
 /// Writes a picture into the targets that asked for it, and answers.
 fn finish(codec: Codec, output: Output, destination: Destination) {
-    let answer = output.picture.and_then(|decoded| fill_all(codec, &decoded, &destination));
+    let answer = output.picture.and_then(|decoded| fill_all(codec, decoded, &destination));
     if let Err(error) = &answer {
         log::debug!("picture {}: {error}", output.id);
     }
@@ -97,23 +102,40 @@ fn finish(codec: Codec, output: Output, destination: Destination) {
     }
 }
 
-fn fill_all(codec: Codec, decoded: &Decoded, destination: &Destination) -> Answer {
+fn fill_all(codec: Codec, decoded: Decoded, destination: &Destination) -> Answer {
+    let Decoded { planar, grained, damage } = decoded;
+    // Of two targets each gets its picture.
+    let (shown, ungrained) = match grained {
+        Some(grained) => (grained, Some(planar)),
+        None => (planar, None),
+    };
+    if let Some(target) = &destination.ungrained {
+        fill(&ungrained.as_ref().unwrap_or(&shown).view(), 0, target)?;
+    }
     if let Some(target) = &destination.target {
-        let picture = decoded.grained.as_ref().unwrap_or(&decoded.planar);
         // Where damage was concealed, rows have changed since.
-        let rows = if decoded.damage.is_none() { destination.rows } else { 0 };
-        let view = picture.view();
-        if rows < view.height {
-            fill(&view.below(rows), rows, target)?;
+        let rows = if damage.is_none() { destination.rows } else { 0 };
+        let left = if rows == 0 && !destination.field { keep(shown, target)? } else { Some(shown) };
+        if let Some(picture) = left {
+            let view = picture.view();
+            if rows < view.height {
+                fill(&view.below(rows), rows, target)?;
+            }
         }
     }
-    if let Some(target) = &destination.ungrained {
-        fill(&decoded.planar.view(), 0, target)?;
-    }
-    match &decoded.damage {
+    match damage {
         None => Ok(()),
-        Some(what) => Err(Error::Damaged { codec, what: what.clone() }),
+        Some(what) => Err(Error::Damaged { codec, what }),
     }
+}
+
+/// Gives a picture to a target that packs it by itself; gives it back if the target does not.
+fn keep(planar: Box<dyn Planar>, target: &Arc<dyn Target>) -> Result<Option<Box<dyn Planar>>> {
+    if !target.defers() {
+        return Ok(Some(planar));
+    }
+    check(&planar.view(), &target.layout())?;
+    Ok(target.keep(Picture::new(planar)).err().map(Picture::into_planar))
 }
 
 fn fill(view: &PlanarView<'_>, top: usize, target: &Arc<dyn Target>) -> Result<()> {

@@ -232,6 +232,7 @@ impl Worker {
                 replies.push(reply);
                 held.ticket = ticket;
                 held.step.first_field = step.first_field;
+                held.destination.field = step.first_field.is_some();
                 held.step.parts += step.parts;
             }
             // A second field whose first field went out alone completes the same picture.
@@ -239,7 +240,13 @@ impl Worker {
                 self.held = Some(Waiting {
                     id: self.last_id,
                     ticket,
-                    destination: Destination { target, ungrained, replies: vec![reply], rows: 0 },
+                    destination: Destination {
+                        target,
+                        ungrained,
+                        replies: vec![reply],
+                        rows: 0,
+                        field: step.first_field.is_some(),
+                    },
                     step,
                     queued,
                     picture: None,
@@ -264,8 +271,13 @@ impl Worker {
 
     /// Answers a request that the decoder does not get, after those before it.
     fn refuse(&mut self, ticket: Ticket, reply: Reply, error: Error) {
-        let destination =
-            Destination { target: None, ungrained: None, replies: vec![reply], rows: 0 };
+        let destination = Destination {
+            target: None,
+            ungrained: None,
+            replies: vec![reply],
+            rows: 0,
+            field: false,
+        };
         self.waiting.push_back(Waiting {
             id: self.last_id,
             ticket,

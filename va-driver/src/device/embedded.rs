@@ -10,7 +10,7 @@ use crate::{
     convert::{Format, Layout},
     error::{Error, Result},
     memory::{Anonymous, Block},
-    object::surface::Surface,
+    object::surface::{Picture, Surface},
 };
 
 /// Pictures that a client may have under way in one stream. What holds it back first is that it has no more
@@ -75,7 +75,7 @@ impl DeviceSession for EmbeddedSession {
         // A dma-buf is mapped when it is first asked for. The engine asks when the picture is there, and has
         // no ear for errors then.
         for surface in request.target.iter().chain(&request.ungrained) {
-            if let Err(error) = surface.memory.address() {
+            if let Err(error) = surface.target().address() {
                 done.answer(Err(error));
                 return 0;
             }
@@ -105,23 +105,51 @@ struct SurfaceTarget(Arc<Surface>);
 impl engine::Target for SurfaceTarget {
     fn layout(&self) -> engine::FrameLayout {
         let surface = &self.0;
-        let [luma, chroma, _] = surface.layout.planes;
-        engine::FrameLayout {
-            // Surfaces are NV12 or P010.
-            format: match surface.layout.format {
-                Format::P010 => engine::PixelFormat::P010,
-                _ => engine::PixelFormat::Nv12,
-            },
+        frame_layout(&Layout {
             width: surface.coded_width,
             height: surface.coded_height,
-            pitch: [luma.pitch, chroma.pitch],
-            offset: [luma.offset, chroma.offset],
-        }
+            ..surface.layout
+        })
     }
 
     fn fill(&self, write: &mut dyn FnMut(&mut [u8])) {
-        if let Err(error) = self.0.memory.write(write) {
+        self.0.overwritten();
+        if let Err(error) = self.0.target().write(write) {
             log::error!("surface {:#x}: {error}", self.0.id);
         }
+    }
+
+    fn defers(&self) -> bool {
+        self.0.defers()
+    }
+
+    fn keep(&self, picture: engine::Picture) -> std::result::Result<(), engine::Picture> {
+        self.0.keep(picture)
+    }
+}
+
+impl Picture for engine::Picture {
+    fn size(&self) -> (u32, u32) {
+        engine::Picture::size(self)
+    }
+
+    fn pack(&self, layout: &Layout, memory: &mut [u8]) -> Result<()> {
+        engine::Picture::pack(self, &frame_layout(layout), memory)
+            .map_err(|error| Error::Decoding(error.to_string()))
+    }
+}
+
+/// A surface's or an image's layout as the engine knows it; these are NV12 or P010.
+fn frame_layout(layout: &Layout) -> engine::FrameLayout {
+    let [luma, chroma, _] = layout.planes;
+    engine::FrameLayout {
+        format: match layout.format {
+            Format::P010 => engine::PixelFormat::P010,
+            _ => engine::PixelFormat::Nv12,
+        },
+        width: layout.width,
+        height: layout.height,
+        pitch: [luma.pitch, chroma.pitch],
+        offset: [luma.offset, chroma.offset],
     }
 }

@@ -89,7 +89,8 @@ entries! {
         if image.is_null() {
             return Err(Error::InvalidParameter("no place for the image".into()));
         }
-        image.write(register(driver, surface.layout, surface.memory.clone(), Some(surface))?)
+        let memory = surface.watched_memory().clone();
+        image.write(register(driver, surface.layout, memory, Some(surface))?)
     }
 
     /// Forgets an image and its buffer.
@@ -113,7 +114,18 @@ entries! {
         let (surface, image) = (driver.surface(surface)?, driver.image(image)?);
         let rect = rectangle(x, y, width, height)?;
         surface.settle();
-        copy_between(&surface.memory, &image.memory, |from, to| {
+        surface.layout.check_inside(rect)?;
+        image.layout.check_inside(Rect { x: 0, y: 0, ..rect })?;
+        if image.layout.format == surface.layout.format && (rect.x, rect.y) == (0, 0) {
+            surface.was_downloaded();
+            let part = Layout { width: rect.width, height: rect.height, ..image.layout };
+            if image.memory.write(|memory| surface.download(&part, memory))?? {
+                return Ok(());
+            }
+        } else {
+            surface.was_seen();
+        }
+        copy_between(surface.memory(), &image.memory, |from, to| {
             copy_region(from, &surface.layout, rect, to, &image.layout, (0, 0))
         })
         ??;
@@ -144,7 +156,7 @@ entries! {
             )));
         }
         surface.settle();
-        copy_between(&image.memory, &surface.memory, |source, target| {
+        copy_between(&image.memory, surface.memory(), |source, target| {
             copy_region(source, &image.layout, from, target, &surface.layout, (to.x, to.y))
         })
         ??;

@@ -48,8 +48,9 @@ entries! {
         let clips: Vec<_> = clips.collect();
         let options = Options::from_flags(flags)?;
         surface.settle();
+        surface.was_seen();
         let snapshot = surface
-            .memory
+            .memory()
             .read(|memory| Snapshot::new(&surface.layout, memory, source, options.field))??;
         presenter.put(drawable, &snapshot, area, &clips, &options)?;
         Ok(())

@@ -131,7 +131,7 @@ entries! {
             return Err(Error::InvalidParameter("layers both separate and composed".into()));
         }
         surface.settle();
-        let shared = surface.memory.share()?;
+        let shared = surface.watched_memory().share()?;
         let (fd, size) = shared.ok_or(Error::UnsupportedMemoryType(mem_type))?;
         let mut described = describe(&surface.layout, size, composed);
         described.objects[0].fd = fd.into_raw_fd();

@@ -117,10 +117,15 @@ impl Block {
         Ok(Some((copy, file::size(fd)?)))
     }
 
+    /// Whether others have, or have had, a descriptor.
+    pub fn is_given(&self) -> bool {
+        self.given.load(atomic::Ordering::Relaxed)
+    }
+
     /// Waits until those who have a descriptor have read what is there, as far as the kernel knows, and not
     /// for ever. For whoever is about to replace it.
     pub fn wait_for_readers(&self) {
-        if self.given.load(atomic::Ordering::Relaxed) {
+        if self.is_given() {
             if let Some(fd) = self.dma_buf() {
                 dma_buf::wait_for_readers(fd);
             }

@@ -5,7 +5,10 @@
 //! keep the stream of their last picture, and a new context whose first picture refers to such a surface
 //! carries that stream on.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{
+    Arc, Mutex, PoisonError, Weak,
+    atomic::{AtomicBool, Ordering},
+};
 
 use daedalus_uapi::Codec;
 
@@ -26,7 +29,18 @@ pub(crate) struct Stream {
     session: Box<dyn DeviceSession>,
     /// Locked while requests are submitted, so that they keep their order.
     translator: Mutex<Box<dyn Translator>>,
+    /// The client downloads pictures: the one it looked at last, it got by vaGetImage.
+    downloaded: AtomicBool,
+    /// One for each picture that is decoded and not packed, beside the stream's own.
+    places: Arc<()>,
 }
+
+/// The most pictures of a stream that stay unpacked. Each keeps a frame of the decoder's from being used
+/// again; clients that download have few surfaces that they have not come to.
+const UNPACKED: usize = 8;
+
+/// The place of an unpacked picture.
+pub(crate) struct Place(#[allow(dead_code)] Arc<()>);
 
 impl Stream {
     /// A new stream of the codec that `profile` belongs to, whose first picture is for `target`.
@@ -56,7 +70,24 @@ impl Stream {
             surfaces,
             session,
             translator: Mutex::new(translator),
+            downloaded: AtomicBool::new(false),
+            places: Arc::default(),
         }
+    }
+
+    /// Whether pictures are likely to be downloaded.
+    pub fn downloaded(&self) -> bool {
+        self.downloaded.load(Ordering::Relaxed)
+    }
+
+    /// How the client has looked at a picture.
+    pub fn set_downloaded(&self, downloaded: bool) {
+        self.downloaded.store(downloaded, Ordering::Relaxed);
+    }
+
+    /// A place for an unpacked picture, if there is one left.
+    pub fn place(&self) -> Option<Place> {
+        (Arc::strong_count(&self.places) <= UNPACKED).then(|| Place(self.places.clone()))
     }
 
     pub fn codec(&self) -> Codec {

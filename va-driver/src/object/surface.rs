@@ -7,7 +7,7 @@ use std::{
 
 use libva_sys as va;
 
-use super::stream::Stream;
+use super::stream::{Place, Stream};
 use crate::{
     convert::{Format, Layout},
     error::{Error, Result},
@@ -39,9 +39,32 @@ pub(crate) struct Surface {
     /// somebody else's memory is smaller.
     pub coded_width: u32,
     pub coded_height: u32,
-    pub memory: Arc<Block>,
+    memory: Arc<Block>,
     state: Mutex<State>,
     changed: Condvar,
+    unpacked: Mutex<Unpacked>,
+}
+
+/// A picture that has been decoded but is not in its surface's memory yet. Those who only download pictures
+/// need it nowhere but in their image.
+pub(crate) trait Picture: Send {
+    /// In luma samples.
+    fn size(&self) -> (u32, u32);
+
+    /// Writes its upper left part, as large as the layout, which is NV12 or P010.
+    fn pack(&self, layout: &Layout, memory: &mut [u8]) -> Result<()>;
+}
+
+struct Unpacked {
+    picture: Option<Kept>,
+    /// Somebody has the memory and looks at it without asking: it must have each picture at once.
+    watched: bool,
+}
+
+/// A picture, and its place among those that its stream may have unpacked.
+struct Kept {
+    picture: Box<dyn Picture>,
+    _place: Place,
 }
 
 struct State {
@@ -71,6 +94,7 @@ impl Surface {
         let apart = apart.and_then(|bytes| bytes.checked_add(layout.planes[0].offset));
         let fits = apart.is_some_and(|end| end <= layout.planes[1].offset)
             && whole.check_memory(memory.length()).is_ok();
+        let watched = memory.is_given();
         let (coded_width, coded_height) =
             if fits { (width, height) } else { (layout.width, layout.height) };
         Surface {
@@ -88,12 +112,103 @@ impl Surface {
                 stream: None,
             }),
             changed: Condvar::new(),
+            unpacked: Mutex::new(Unpacked { picture: None, watched }),
         }
     }
 
     /// The same surface under the id that its table gives it.
     pub fn with_id(self, id: va::VASurfaceID) -> Surface {
         Surface { id, ..self }
+    }
+
+    /// The memory with the surface's picture in it, as far as that is decoded.
+    pub fn memory(&self) -> &Arc<Block> {
+        let mut unpacked = self.unpacked();
+        // Others wait until it is there.
+        if let Some(Kept { picture, .. }) = unpacked.picture.take() {
+            self.pack(&*picture);
+        }
+        drop(unpacked);
+        &self.memory
+    }
+
+    /// The memory for somebody who will look at it without asking from now on.
+    pub fn watched_memory(&self) -> &Arc<Block> {
+        self.unpacked().watched = true;
+        self.was_seen();
+        self.memory()
+    }
+
+    /// The memory for whoever decodes.
+    pub fn target(&self) -> &Arc<Block> {
+        &self.memory
+    }
+
+    fn pack(&self, picture: &dyn Picture) {
+        let layout = Layout { width: self.coded_width, height: self.coded_height, ..self.layout };
+        match self.memory.write(|memory| picture.pack(&layout, memory)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(error) => log::error!("surface {:#x}: {error}", self.id),
+        }
+    }
+
+    fn unpacked(&self) -> MutexGuard<'_, Unpacked> {
+        self.unpacked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the next picture may stay unpacked: its stream's are downloaded, and nobody looks.
+    pub fn defers(&self) -> bool {
+        let downloaded = self.state().stream.as_ref().is_some_and(|stream| stream.downloaded());
+        downloaded && !self.unpacked().watched
+    }
+
+    /// Takes the surface's picture to pack it when it is asked for; gives it back if it has to be packed
+    /// now.
+    pub fn keep<P: Picture + 'static>(&self, picture: P) -> std::result::Result<(), P> {
+        let Some(place) = self.stream().and_then(|stream| stream.place()) else {
+            return Err(picture);
+        };
+        let mut unpacked = self.unpacked();
+        if unpacked.watched {
+            return Err(picture);
+        }
+        // What was there before is nobody's any more.
+        let before = unpacked.picture.replace(Kept { picture: Box::new(picture), _place: place });
+        drop(unpacked);
+        drop(before);
+        Ok(())
+    }
+
+    /// Something else is about to be written to the memory, all of it.
+    pub fn overwritten(&self) {
+        let before = self.unpacked().picture.take();
+        drop(before);
+    }
+
+    /// Writes the upper left part of the picture elsewhere, if it is not packed yet and covers the layout.
+    /// False if that has to come from the memory.
+    pub fn download(&self, layout: &Layout, memory: &mut [u8]) -> Result<bool> {
+        let unpacked = self.unpacked();
+        let Some(Kept { picture, .. }) = &unpacked.picture else { return Ok(false) };
+        let (width, height) = picture.size();
+        if width < layout.width || height < layout.height || layout.format != self.layout.format {
+            return Ok(false);
+        }
+        picture.pack(layout, memory).map(|()| true)
+    }
+
+    /// The client has downloaded the picture, whole.
+    pub fn was_downloaded(&self) {
+        if let Some(stream) = self.stream() {
+            stream.set_downloaded(true);
+        }
+    }
+
+    /// The client has looked at the surface in another way.
+    pub fn was_seen(&self) {
+        if let Some(stream) = self.stream() {
+            stream.set_downloaded(false);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -93,7 +93,7 @@ impl KernelSession {
         let open = |path: &std::path::Path, error| failed(&path.display().to_string(), &error);
         let video = Video::open(&node.video).map_err(|error| open(&node.video, error))?;
         let media = Media::open(&node.media).map_err(|error| open(&node.media, error))?;
-        if target.memory.dma_buf().is_none() {
+        if target.target().dma_buf().is_none() {
             return Err(Error::OperationFailed("the surface is in plain memory".into()));
         }
         let geometry = Geometry::of(target)?;
@@ -194,7 +194,12 @@ impl Submitter {
     fn frame(&mut self, target: Option<&Surface>) -> Result<Frame> {
         if let Some(surface) = target {
             self.layout = surface.layout;
-            return Ok(Frame { geometry: Geometry::of(surface)?, memory: surface.memory.clone() });
+            // Not every picture before it was decoded here.
+            surface.overwritten();
+            return Ok(Frame {
+                geometry: Geometry::of(surface)?,
+                memory: surface.target().clone(),
+            });
         }
         let (width, height) = coded_size(&self.layout);
         let geometry = Geometry::of_layout(&self.layout, width, height)?;

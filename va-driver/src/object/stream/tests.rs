@@ -207,3 +207,109 @@ fn a_driver_starts_and_ends_without_a_client() {
         Some(Error::InvalidSurface(va::VA_INVALID_ID))
     );
 }
+
+/// A picture of one value.
+struct Plain {
+    value: u8,
+    size: (u32, u32),
+}
+
+impl crate::object::surface::Picture for Plain {
+    fn size(&self) -> (u32, u32) {
+        self.size
+    }
+
+    fn pack(&self, layout: &Layout, memory: &mut [u8]) -> Result<()> {
+        for row in 0..self.size.1.min(layout.height) as usize {
+            let start = layout.planes[0].offset + row * layout.planes[0].pitch;
+            memory[start..][..self.size.0.min(layout.width) as usize].fill(self.value);
+        }
+        Ok(())
+    }
+}
+
+fn plain(value: u8) -> Plain {
+    Plain { value, size: (32, 32) }
+}
+
+/// A surface whose stream's pictures are downloaded.
+fn downloaded(bench: &Bench) -> Arc<Surface> {
+    let surface = bench.surface();
+    bench.decode(&surface);
+    bench.stream.commit();
+    bench.answer(Ok(()));
+    surface.was_downloaded();
+    surface
+}
+
+fn first(block: &Block) -> u8 {
+    block.read(|memory| memory[0]).unwrap()
+}
+
+#[test]
+fn a_picture_that_is_kept_reaches_memory_when_that_is_looked_at() {
+    let surface = downloaded(&Bench::new());
+    assert!(surface.keep(plain(7)).is_ok());
+    assert_eq!(first(surface.target()), 0, "not yet");
+    let image = Layout::new(Format::Nv12, 20, 20).unwrap();
+    let mut memory = vec![0; image.data_size().unwrap()];
+    assert_eq!(surface.download(&image, &mut memory), Ok(true));
+    assert_eq!((memory[19], memory[20]), (7, 0));
+    assert_eq!(first(surface.target()), 0, "it was needed elsewhere");
+    assert_eq!(first(surface.memory()), 7);
+    assert_eq!(surface.download(&image, &mut memory), Ok(false), "it is in the memory now");
+
+    // The later of two counts; what others write counts more than either.
+    assert!(surface.keep(plain(8)).is_ok());
+    assert!(surface.keep(plain(9)).is_ok());
+    assert_eq!(first(surface.memory()), 9);
+    assert!(surface.keep(plain(10)).is_ok());
+    surface.overwritten();
+    assert_eq!(first(surface.memory()), 9);
+}
+
+#[test]
+fn what_a_kept_picture_does_not_cover_comes_from_memory() {
+    let surface = downloaded(&Bench::new());
+    let mut memory = vec![0; 4096];
+    assert!(surface.keep(Plain { value: 7, size: (32, 16) }).is_ok());
+    let wanted = Layout::new(Format::Nv12, 32, 32).unwrap();
+    assert_eq!(surface.download(&wanted, &mut memory), Ok(false));
+    let other = Layout::new(Format::I420, 16, 16).unwrap();
+    assert_eq!(surface.download(&other, &mut memory), Ok(false));
+    assert!(memory.iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn who_has_the_memory_gets_each_picture_at_once() {
+    let bench = Bench::new();
+    let surface = downloaded(&bench);
+    surface.was_seen();
+    assert!(!surface.defers());
+    surface.was_downloaded();
+    assert!(surface.defers());
+    assert!(surface.keep(plain(7)).is_ok());
+    assert_eq!(first(surface.watched_memory()), 7);
+    surface.was_downloaded();
+    assert!(!surface.defers());
+    assert!(surface.keep(plain(8)).is_err());
+    // That is so for this surface; others follow what the client did last.
+    let other = downloaded(&bench);
+    other.was_seen();
+    assert!(!other.defers());
+    other.was_downloaded();
+    assert!(other.defers());
+}
+
+#[test]
+fn few_pictures_of_a_stream_stay_unpacked() {
+    let bench = Bench::new();
+    let mut surfaces: Vec<_> = (0..UNPACKED).map(|_| downloaded(&bench)).collect();
+    for surface in &surfaces {
+        assert!(surface.keep(plain(1)).is_ok());
+    }
+    let another = downloaded(&bench);
+    assert!(another.keep(plain(2)).is_err());
+    bench.surfaces.remove(surfaces.remove(0).id);
+    assert!(another.keep(plain(2)).is_ok(), "a surface that goes leaves its place");
+}
