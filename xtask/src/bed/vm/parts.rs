@@ -17,7 +17,7 @@ pub const PROJECT: &str = "src/daedalus";
 pub const TARGET: &str = "work";
 
 /// The test programs that have something to do in the guest.
-pub const TESTS: [&str; 2] = ["clients", "controls"];
+pub const TESTS: [&str; 3] = ["players", "clients", "controls"];
 
 /// The roots to build in.
 pub struct Rooms<'a> {
@@ -84,7 +84,21 @@ impl<'a> Rooms<'a> {
             let program = project::target().join("vm/target").join(program);
             place(&program, &to.join("tests").join(test))?;
         }
-        Ok(())
+        self.compile("tests/tests/players/render_device.c", &to.join("bin/render_device.so"))
+    }
+
+    /// Compiles a library of C that is preloaded into programs of the guest.
+    fn compile(&self, source: &str, to: &Path) -> Result<(), String> {
+        let made = "preloaded.so";
+        let words = ["gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", source, "-o"];
+        let output = format!("/{TARGET}/{made}");
+        let words: Vec<_> = words.into_iter().chain([output.as_str()]).collect();
+        let mut compile = root::command(self.workshop.path(), &format!("/{PROJECT}"), &words);
+        let status = compile.status().map_err(|e| format!("cannot run chroot: {e}"))?;
+        if !status.success() {
+            return Err(format!("gcc failed in Debian 13 ({status})"));
+        }
+        place(&project::target().join("vm/target").join(made), to)
     }
 
     /// Mounts what cargo needs.

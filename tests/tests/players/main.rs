@@ -1,0 +1,92 @@
+//! Players show surfaces without copying them, under a compositor, and the picture on the screen is the right one.
+//!
+//! These tests need DRM devices, a compositor and the players: `./x vm test players` runs them in a machine that
+//! has all of it; elsewhere there are none. Screenshots stay in the folder that `DAEDALUS_SCREENSHOTS` names.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+mod compositor;
+mod film;
+mod player;
+mod screenshot;
+
+use compositor::Compositor;
+use film::Film;
+use player::Player;
+
+/// Names the folder for screenshots and logs; without it there are no tests.
+const SCREENSHOTS: &str = "DAEDALUS_SCREENSHOTS";
+
+/// What the tests share.
+struct Bed {
+    folder: PathBuf,
+    compositor: Compositor,
+}
+
+/// Who plays what. Films differ in what may go wrong: codec, depth, colours, odd sizes.
+const CASES: &[(Player, Film)] = &[
+    (Player::MpvGpu, film::H264),
+    (Player::MpvGpu, film::VP9),
+    (Player::MpvGpu, film::AV1),
+    (Player::MpvGpu, film::VP9_10BIT),
+    (Player::MpvGpu, film::BT709),
+    (Player::MpvGpu, film::FULL_RANGE),
+    (Player::MpvGpu, film::ODD),
+    (Player::MpvCopy, film::H264),
+    (Player::MpvCopy, film::AV1),
+    (Player::MpvOverlay, film::H264),
+    (Player::MpvOverlay, film::VP9),
+    (Player::MpvOverlay, film::AV1),
+    (Player::GstreamerGl, film::H264),
+    (Player::GstreamerGl, film::VP9),
+    (Player::GstreamerGl, film::AV1),
+    (Player::GstreamerWayland, film::H264),
+];
+
+fn main() -> ExitCode {
+    run(&Arguments::from_args()).unwrap_or_else(|why| {
+        eprintln!("players: {why}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, String> {
+    let Some(folder) = std::env::var_os(SCREENSHOTS) else {
+        // No test at all rather than ignored ones: they are for the test machine.
+        let _ = libtest_mimic::run(arguments, vec![]);
+        return Ok(ExitCode::SUCCESS);
+    };
+    let folder = PathBuf::from(folder);
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let compositor = Compositor::start(&folder)?;
+    let bed = Arc::new(Bed { folder, compositor });
+    let trials = CASES.iter().map(|(player, film)| {
+        let bed = Arc::clone(&bed);
+        let name = format!("players::{}::{}", player.name(), film.name);
+        Trial::test(name, move || shows(*player, film, &bed).map_err(Into::into))
+    });
+    // One window at a time.
+    let arguments = Arguments { test_threads: Some(1), ..arguments.clone() };
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    drop(bed);
+    Ok(if conclusion.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS })
+}
+
+/// The player shows the film's last picture as it does when it decodes in software.
+fn shows(player: Player, film: &Film, bed: &Bed) -> Result<(), String> {
+    let file = film.make(&bed.folder)?;
+    let shown = player.show(film, &file, bed, true)?;
+    let reference = player.reference().show(film, &file, bed, false)?;
+    let difference = shown.compare(&reference)?;
+    println!("{difference}");
+    difference.check()
+}
+
+/// A file of the tests' folder.
+fn file(folder: &Path, words: &[&str]) -> PathBuf {
+    folder.join(words.join("-"))
+}

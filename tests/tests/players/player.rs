@@ -1,0 +1,183 @@
+//! Players, and how each shows a film.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command};
+
+use daedalus_tests::process;
+
+use crate::compositor::wait_for;
+use crate::film::Film;
+use crate::screenshot::Screenshot;
+use crate::{Bed, file};
+
+/// A player with an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Player {
+    /// mpv --vo=gpu --hwdec=vaapi: surfaces become textures.
+    MpvGpu,
+    /// mpv --vo=gpu --hwdec=vaapi-copy.
+    MpvCopy,
+    /// mpv --vo=dmabuf-wayland: surfaces go to the compositor.
+    MpvOverlay,
+    /// GStreamer's glimagesink with DMABuf memory.
+    GstreamerGl,
+    /// GStreamer's waylandsink with DMABuf memory.
+    GstreamerWayland,
+}
+
+impl Player {
+    pub fn name(self) -> &'static str {
+        match self {
+            Player::MpvGpu => "mpv-vaapi",
+            Player::MpvCopy => "mpv-vaapi-copy",
+            Player::MpvOverlay => "mpv-dmabuf-wayland",
+            Player::GstreamerGl => "gstreamer-glimagesink",
+            Player::GstreamerWayland => "gstreamer-waylandsink",
+        }
+    }
+
+    /// Who shows the same in software, with the same conversion to RGB. Outputs that leave it to the compositor
+    /// can show hardware's frames alone; for BT.601 in limited range, which weston takes for granted, mpv's
+    /// shaders do the same.
+    pub fn reference(self) -> Player {
+        match self {
+            Player::MpvGpu | Player::MpvCopy | Player::MpvOverlay | Player::GstreamerWayland => {
+                Player::MpvGpu
+            }
+            Player::GstreamerGl => Player::GstreamerGl,
+        }
+    }
+
+    /// Plays a film until it stands still; what is on the screen then.
+    pub fn show(
+        self,
+        film: &Film,
+        path: &Path,
+        bed: &Bed,
+        hardware: bool,
+    ) -> Result<Screenshot, String> {
+        let how =
+            if hardware { self.name().to_owned() } else { format!("{}-software", self.name()) };
+        let name = file(Path::new(""), &[film.name, &how]).display().to_string();
+        let log = bed.folder.join(format!("{name}.log"));
+        let output = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let mut command = self.command(film, path, hardware);
+        bed.compositor.apply(&mut command).env("DAEDALUS_LOG", "info");
+        command.stderr(output.try_clone().map_err(|e| e.to_string())?).stdout(output);
+        let player = command.spawn().map_err(|e| format!("cannot run {}: {e}", self.name()))?;
+        let mut player = Running(player);
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        let wait =
+            wait_for("the last picture", || player.has_ended() || self.stands_still(&said()));
+        if player.has_ended() || wait.is_err() {
+            let said = said();
+            let tail: Vec<_> = said.lines().rev().take(15).collect();
+            return Err(format!("{name}: not there: {}", tail.join("\n")));
+        }
+        // What was drawn last has to reach the screen.
+        let mut shown = bed.compositor.screenshot(&name)?;
+        wait_for("a picture on the screen", || {
+            let Ok(next) = bed.compositor.screenshot(&name) else { return false };
+            let settled = next.same_pixels(&shown);
+            shown = next;
+            settled && shown.check_size(film.size).is_ok() && !shown.is_plain()
+        })
+        .map_err(|why| format!("{name}: {why}; {shown:?}"))?;
+        drop(player);
+        if hardware {
+            self.decoded_in_hardware(&said())?;
+        }
+        Ok(shown)
+    }
+
+    fn command(self, film: &Film, path: &Path, hardware: bool) -> Command {
+        match self {
+            Player::MpvGpu | Player::MpvCopy | Player::MpvOverlay => {
+                let mut command = process::command("mpv");
+                command.args(["--no-config", "--no-audio", "--no-osc", "--no-osd-bar", "-v"]);
+                command.args(["--keep-open=always", "--term-status-msg=at ${=time-pos}"]);
+                match self {
+                    Player::MpvOverlay => command.arg("--vo=dmabuf-wayland"),
+                    _ => command.args(["--vo=gpu", "--gpu-context=wayland"]),
+                };
+                command.arg(match (hardware, self) {
+                    (false, _) => "--hwdec=no",
+                    (true, Player::MpvCopy) => "--hwdec=vaapi-copy",
+                    (true, _) => "--hwdec=vaapi",
+                });
+                command.arg(path);
+                command
+            }
+            Player::GstreamerGl | Player::GstreamerWayland => {
+                let sink = match self {
+                    Player::GstreamerGl => "glimagesink",
+                    _ => "waylandsink",
+                };
+                // The same parts, and libav's decoder in the place of VA's.
+                let (parts, _) = film.gstreamer.rsplit_once(" ! ").unwrap_or_default();
+                let decoder = match hardware {
+                    true => format!("{} ! video/x-raw(memory:DMABuf)", film.gstreamer),
+                    false => format!("{parts} ! decodebin3 ! videoconvert"),
+                };
+                let mut command = process::command("gst-launch-1.0");
+                command.arg("filesrc").arg(format!("location={}", path.display())).arg("!");
+                command.args(decoder.split_whitespace());
+                command.args(["!", "progressreport", "update-freq=1", "!", sink]);
+                command.env("GST_VA_ALL_DRIVERS", "1").env("GST_GL_WINDOW", "wayland");
+                if !hardware {
+                    command.env("LIBVA_DRIVER_NAME", "none");
+                }
+                command
+            }
+        }
+    }
+
+    /// The player has come to where nothing moves any more.
+    fn stands_still(self, said: &str) -> bool {
+        let position = match self {
+            Player::GstreamerGl | Player::GstreamerWayland => said
+                .lines()
+                .rev()
+                .find_map(|line| line.split_once("): ")?.1.split_whitespace().next()?.parse().ok()),
+            _ => said
+                .lines()
+                .rev()
+                .find_map(|line| line.rsplit_once("at ")?.1.trim().parse::<f64>().ok()),
+        };
+        position.is_some_and(|seconds: f64| seconds >= 3.0)
+    }
+
+    /// What the player and the driver say about who decoded.
+    fn decoded_in_hardware(self, said: &str) -> Result<(), String> {
+        let player = match self {
+            Player::MpvGpu | Player::MpvOverlay => "Using hardware decoding (vaapi).",
+            Player::MpvCopy => "Using hardware decoding (vaapi-copy).",
+            // Its pipeline has no other decoder.
+            Player::GstreamerGl | Player::GstreamerWayland => "progressreport",
+        };
+        for line in [player, "daedalus: info: decoding "] {
+            if !said.contains(line) {
+                return Err(format!("{}: no line with {line:?} in its log", self.name()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A program that ends with this.
+struct Running(Child);
+
+impl Running {
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
