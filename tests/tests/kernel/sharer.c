@@ -13,7 +13,6 @@
  *		Makes and exports so many surfaces, prints "ready", and waits to be killed.
  */
 #include <dirent.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,18 +46,6 @@ static VADisplay display;
 static struct shared pool[POOL];
 static int pool_size;
 static long wanted, shown;
-
-void fail(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	fputs("sharer: ", stderr);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
-	va_end(arguments);
-	_exit(1);
-}
 
 static void check(const char *what, VAStatus status)
 {
@@ -231,21 +218,6 @@ static int descriptors(void)
 	return count;
 }
 
-static long resident(void)
-{
-	FILE *status = fopen("/proc/self/status", "r");
-	char line[256];
-	long kib = -1;
-
-	if (!status)
-		fail("no /proc/self/status");
-	while (fgets(line, sizeof(line), status))
-		if (!strncmp(line, "VmRSS:", 6))
-			kib = strtol(line + 6, NULL, 10);
-	fclose(status);
-	return kib;
-}
-
 static void churn(long count)
 {
 	int before_descriptors = 0;
@@ -256,7 +228,7 @@ static void churn(long count)
 
 		if (i == 20) {
 			before_descriptors = descriptors();
-			before_memory = resident();
+			before_memory = memory("VmRSS");
 		}
 		share(&shared, make_surface());
 		for (uint32_t at = 0; at < shared.descriptor.objects[0].size; at += 4096)
@@ -267,7 +239,7 @@ static void churn(long count)
 	if (sum)
 		fail("a new surface is not empty");
 	printf("descriptors %d %d\n", before_descriptors, descriptors());
-	printf("memory %ld %ld\n", before_memory, resident());
+	printf("memory %ld %ld\n", before_memory, memory("VmRSS"));
 }
 
 int main(int argc, char **argv)

@@ -162,7 +162,8 @@ fn command(bed: &Bed, device: &str) -> Result<Command, String> {
             MINUTE,
         )?;
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let sources = ["tests/kernel/sharer.c", "bench/packets.c"].map(|file| tests.join(file));
+        let sources = ["tests/kernel/sharer.c", "bench/packets.c", "bench/process.c"]
+            .map(|file| tests.join(file));
         let mut compile = process::command(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
         compile.args(["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]);
         compile.args(sources).arg("-o").arg(&program).args(flags.split_whitespace());

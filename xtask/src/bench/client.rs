@@ -28,7 +28,7 @@ pub fn path() -> PathBuf {
 /// Compiles the client.
 pub fn build() -> Result<PathBuf, String> {
     let folder = project::root().join("tests/bench");
-    let sources = ["main.c", "packets.c", "session.c"].map(|name| folder.join(name));
+    let sources = ["main.c", "packets.c", "process.c", "session.c"].map(|name| folder.join(name));
     let mut ask = process::command("pkg-config");
     ask.args(["--cflags", "--libs", "libavcodec", "libavutil", "libswscale", "libva"]);
     let libraries = say(&mut ask)?;
