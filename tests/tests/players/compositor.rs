@@ -19,6 +19,9 @@ const SOCKET: &str = "wayland-daedalus";
 /// The number of the first render node, whose module is loaded once weston runs: EGL must not find it.
 const RENDER_NODE: u64 = 128;
 
+/// Makes the render node.
+const DISPLAY_DRIVER: &str = "virtio-gpu";
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running compositor. Dropping it ends it.
@@ -56,7 +59,7 @@ impl Compositor {
         wait_for("weston's shell", || {
             compositor.screenshot("empty").is_ok_and(|shot| shot.is_empty())
         })?;
-        load("virtio-gpu")?;
+        modprobe(&[DISPLAY_DRIVER])?;
         wait_for("the render node", || Path::new("/dev/dri/renderD128").exists())?;
         Ok(compositor)
     }
@@ -87,11 +90,15 @@ impl Drop for Compositor {
         // It may have ended already.
         let _ = self.weston.kill();
         let _ = self.weston.wait();
+        // For the next one, which must not find a DRM node.
+        if let Err(why) = modprobe(&["--remove", DISPLAY_DRIVER]) {
+            eprintln!("players: {why}");
+        }
     }
 }
 
-fn load(module: &str) -> Result<(), String> {
-    let done = process::run(process::command("modprobe").arg(module), PATIENCE);
+fn modprobe(words: &[&str]) -> Result<(), String> {
+    let done = process::run(process::command("modprobe").args(words), PATIENCE);
     let done = done.map_err(|e| e.to_string())?;
     if done.status.success() { Ok(()) } else { Err(done.log_tail(5)) }
 }

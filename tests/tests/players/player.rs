@@ -97,6 +97,8 @@ impl Player {
                 let mut command = process::command("mpv");
                 command.args(["--no-config", "--no-audio", "--no-osc", "--no-osd-bar", "-v"]);
                 command.args(["--keep-open=always", "--term-status-msg=at ${=time-pos}"]);
+                // An emulated machine is late for each picture.
+                command.arg("--framedrop=no");
                 match self {
                     Player::MpvOverlay => command.arg("--vo=dmabuf-wayland"),
                     _ => command.args(["--vo=gpu", "--gpu-context=wayland"]),
