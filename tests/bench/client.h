@@ -11,8 +11,10 @@
 #include <stdbool.h>
 
 #include <libavcodec/avcodec.h>
-#include <libswscale/swscale.h>
 #include <va/va.h>
+
+/* Of libswscale, which not all that share this file have. */
+struct SwsContext;
 
 struct options {
 	const char *codec;

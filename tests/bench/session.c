@@ -8,6 +8,7 @@
 
 #include <libavutil/hwcontext.h>
 #include <libavutil/hwcontext_vaapi.h>
+#include <libswscale/swscale.h>
 
 #include "client.h"
 

@@ -3,7 +3,7 @@
 //! These tests need DRM devices, a compositor and the players: `./x vm test players` runs them in a machine that
 //! has all of it; elsewhere there are none. Screenshots stay in the folder that `DAEDALUS_SCREENSHOTS` names.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -84,9 +84,4 @@ fn shows(player: Player, film: &Film, bed: &Bed) -> Result<(), String> {
     let difference = shown.compare(&reference)?;
     println!("{difference}");
     difference.check()
-}
-
-/// A file of the tests' folder.
-fn file(folder: &Path, words: &[&str]) -> PathBuf {
-    folder.join(words.join("-"))
 }

@@ -6,10 +6,10 @@ use std::process::{Child, Command};
 
 use daedalus_tests::process;
 
+use crate::Bed;
 use crate::compositor::wait_for;
 use crate::film::Film;
 use crate::screenshot::Screenshot;
-use crate::{Bed, file};
 
 /// A player with an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +57,8 @@ impl Player {
         bed: &Bed,
         hardware: bool,
     ) -> Result<Screenshot, String> {
-        let how =
-            if hardware { self.name().to_owned() } else { format!("{}-software", self.name()) };
-        let name = file(Path::new(""), &[film.name, &how]).display().to_string();
+        let how = if hardware { "" } else { "-software" };
+        let name = format!("{}-{}{how}", film.name, self.name());
         let log = bed.folder.join(format!("{name}.log"));
         let output = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
         let mut command = self.command(film, path, hardware);

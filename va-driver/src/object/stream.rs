@@ -40,7 +40,9 @@ pub(crate) struct Stream {
 const UNPACKED: usize = 8;
 
 /// The place of an unpacked picture.
-pub(crate) struct Place(#[allow(dead_code)] Arc<()>);
+pub(crate) struct Place {
+    _held: Arc<()>,
+}
 
 impl Stream {
     /// A new stream of the codec that `profile` belongs to, whose first picture is for `target`.
@@ -87,7 +89,7 @@ impl Stream {
 
     /// A place for an unpacked picture, if there is one left.
     pub fn place(&self) -> Option<Place> {
-        (Arc::strong_count(&self.places) <= UNPACKED).then(|| Place(self.places.clone()))
+        (Arc::strong_count(&self.places) <= UNPACKED).then(|| Place { _held: self.places.clone() })
     }
 
     pub fn codec(&self) -> Codec {
