@@ -68,6 +68,8 @@ pub fn run(options: &Options<'_>, notes: &mut Vec<String>) -> Result<Summary, St
     };
     set("DAEDALUS_DEVICE", &kernel::TRANSPORT);
     set("DAEDALUS_MODULE", &ours);
+    // For one test: with it, there is a display device.
+    set("DAEDALUS_LOAD_VGEM", &Module::parse("vgem")?.load(&uml));
     set(driver::DIRECTORY_VARIABLE, &options.driver);
     set(kernel::DAEMON_VARIABLE, &options.daemon);
     if options.full {

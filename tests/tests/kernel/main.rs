@@ -56,6 +56,8 @@ const TESTS: &[(&str, Test)] = &[
     ("sharing::every_entry_point", sharing::every_entry_point),
     ("sharing::every_picture_on_the_device", sharing::every_picture_on_the_device),
     ("sharing::every_picture_in_the_process", sharing::every_picture_in_the_process),
+    ("sharing::all_in_memory_of_the_device", sharing::all_in_memory_of_the_device),
+    ("sharing::all_in_memory_of_a_card", sharing::all_in_memory_of_a_card),
     ("sharing::nothing_piles_up_on_the_device", sharing::nothing_piles_up_on_the_device),
     ("sharing::nothing_piles_up_in_the_process", sharing::nothing_piles_up_in_the_process),
     ("module::stays_while_it_is_used", module::stays_while_it_is_used),

@@ -2,7 +2,7 @@
 //! thousand, and left behind by a client that dies. On the kernel's device and in the client itself.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -30,6 +30,25 @@ pub fn every_picture_on_the_device(bed: &Bed) -> Result<(), Failed> {
 
 pub fn every_picture_in_the_process(bed: &Bed) -> Result<(), Failed> {
     Ok(every_picture(bed, "embedded")?)
+}
+
+/// Firefox' decoder process on a Raspberry Pi may open video devices, and none of those that give memory.
+pub fn all_in_memory_of_the_device(bed: &Bed) -> Result<(), Failed> {
+    let _hidden = Hidden::nodes(&["udmabuf", "dma_heap/system", "media0", "media1"])?;
+    every_picture(bed, "embedded")?;
+    Ok(churn(bed, "embedded")?)
+}
+
+/// On a PC it may open display devices alone.
+pub fn all_in_memory_of_a_card(bed: &Bed) -> Result<(), Failed> {
+    let nodes = ["udmabuf", "dma_heap/system", "media0", "media1", "video0", "video1"];
+    let _hidden = Hidden::nodes(&nodes)?;
+    let load = std::env::var("DAEDALUS_LOAD_VGEM")
+        .map_err(|_| "DAEDALUS_LOAD_VGEM does not say how to load vgem")?;
+    run(process::command("sh").args(["-c", &load]), MINUTE)?;
+    let all = every_picture(bed, "embedded").and_then(|()| churn(bed, "embedded"));
+    run(process::command("rmmod").arg("vgem"), MINUTE)?;
+    Ok(all?)
 }
 
 pub fn nothing_piles_up_on_the_device(bed: &Bed) -> Result<(), Failed> {
@@ -138,6 +157,34 @@ fn wait_for_dma_bufs(most: usize) -> Result<(), String> {
                 return Err(format!("{count} dma-bufs are left of {most}"));
             }
             _ => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// Device nodes that have other names for a while.
+struct Hidden(Vec<(PathBuf, PathBuf)>);
+
+impl Hidden {
+    /// Those of these, below /dev, that are there.
+    fn nodes(names: &[&str]) -> Result<Hidden, String> {
+        let mut hidden = Hidden(Vec::new());
+        for (number, name) in names.iter().enumerate() {
+            let (from, to) = (Path::new("/dev").join(name), format!("/dev/hidden-{number}").into());
+            if from.exists() {
+                fs::rename(&from, &to).map_err(|e| format!("{}: {e}", from.display()))?;
+                hidden.0.push((from, to));
+            }
+        }
+        Ok(hidden)
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        for (from, to) in &self.0 {
+            if let Err(why) = fs::rename(to, from) {
+                eprintln!("{}: {why}", from.display());
+            }
         }
     }
 }

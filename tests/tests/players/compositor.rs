@@ -54,13 +54,13 @@ impl Compositor {
         let compositor = Compositor { weston, folder: folder.to_owned() };
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_default();
         let socket = Path::new(&runtime).join(SOCKET);
-        wait_for("weston", || socket.exists())?;
+        wait_for("weston", PATIENCE, || socket.exists())?;
         // Its own client draws the background.
-        wait_for("weston's shell", || {
+        wait_for("weston's shell", PATIENCE, || {
             compositor.screenshot("empty").is_ok_and(|shot| shot.is_empty())
         })?;
         modprobe(&[DISPLAY_DRIVER])?;
-        wait_for("the render node", || Path::new("/dev/dri/renderD128").exists())?;
+        wait_for("the render node", PATIENCE, || Path::new("/dev/dri/renderD128").exists())?;
         Ok(compositor)
     }
 
@@ -103,11 +103,11 @@ fn modprobe(words: &[&str]) -> Result<(), String> {
     if done.status.success() { Ok(()) } else { Err(done.log_tail(5)) }
 }
 
-/// Waits until something is so, but not for ever.
-pub fn wait_for(what: &str, mut is: impl FnMut() -> bool) -> Result<(), String> {
+/// Waits until something is so, but not longer than `limit`.
+pub fn wait_for(what: &str, limit: Duration, mut is: impl FnMut() -> bool) -> Result<(), String> {
     let started = Instant::now();
     while !is() {
-        if started.elapsed() > 3 * PATIENCE {
+        if started.elapsed() > limit {
             return Err(format!("{what} does not come"));
         }
         thread::sleep(Duration::from_millis(500));

@@ -15,11 +15,14 @@ pub struct Film {
     encoder: &'static [&'static str],
     pixels: &'static str,
     /// `bt601` or `bt709`, `limited` or `full`.
-    colours: (&'static str, &'static str),
+    pub colours: (&'static str, &'static str),
     container: &'static str,
     /// GStreamer's parser and decoder for it.
     pub gstreamer: &'static str,
 }
+
+/// Seconds after which a film stands still.
+pub const POSITION: f64 = 3.0;
 
 const X264: &[&str] = &["libx264", "-preset", "veryfast", "-bf", "2"];
 const VPX: &[&str] = &["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"];
@@ -58,7 +61,7 @@ pub const ODD: Film = Film { name: "odd-size", size: (321, 181), ..VP9 };
 
 impl Film {
     /// Makes it, unless an earlier test has: a second in which everything moves, and a minute of its last
-    /// picture.
+    /// picture. Blurred a little: what chroma is between two samples is everybody's own choice at hard edges.
     pub fn make(&self, folder: &Path) -> Result<PathBuf, String> {
         let path = folder.join(format!("film-{}.{}", self.name, self.container));
         if path.is_file() {
@@ -70,7 +73,7 @@ impl Film {
         command.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i"]);
         command.arg(format!("testsrc2=size={width}x{height}:rate=5:duration=1"));
         command.arg("-vf").arg(format!(
-            "tpad=stop_mode=clone:stop_duration=60,format=gbrp,\
+            "tpad=stop_mode=clone:stop_duration=60,format=gbrp,gblur=sigma=1.5,\
              scale=out_color_matrix={matrix}:out_range={range},format={}",
             self.pixels
         ));

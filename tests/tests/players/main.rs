@@ -11,7 +11,9 @@ use libtest_mimic::{Arguments, Trial};
 
 mod compositor;
 mod film;
+mod firefox;
 mod player;
+mod reference;
 mod screenshot;
 
 use compositor::Compositor;
@@ -45,6 +47,9 @@ const CASES: &[(Player, Film)] = &[
     (Player::GstreamerGl, film::VP9),
     (Player::GstreamerGl, film::AV1),
     (Player::GstreamerWayland, film::H264),
+    (Player::Firefox, film::H264),
+    (Player::Firefox, film::VP9),
+    (Player::Firefox, film::AV1),
 ];
 
 fn main() -> ExitCode {
@@ -76,11 +81,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     Ok(if conclusion.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS })
 }
 
-/// The player shows the film's last picture as it does when it decodes in software.
+/// The player shows the film's last picture as software decodes it.
 fn shows(player: Player, film: &Film, bed: &Bed) -> Result<(), String> {
     let file = film.make(&bed.folder)?;
-    let shown = player.show(film, &file, bed, true)?;
-    let reference = player.reference().show(film, &file, bed, false)?;
+    let reference = reference::make(film, &file, player.converts(), &bed.folder)?;
+    let shown = player.show(film, &file, bed)?;
     let difference = shown.compare(&reference)?;
     println!("{difference}");
     difference.check()

@@ -3,13 +3,15 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use daedalus_tests::process;
 
-use crate::Bed;
 use crate::compositor::wait_for;
-use crate::film::Film;
+use crate::film::{Film, POSITION};
+use crate::reference::Converter;
 use crate::screenshot::Screenshot;
+use crate::{Bed, firefox};
 
 /// A player with an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Player {
     GstreamerGl,
     /// GStreamer's waylandsink with DMABuf memory.
     GstreamerWayland,
+    /// A page with a video element.
+    Firefox,
 }
 
 impl Player {
@@ -34,49 +38,47 @@ impl Player {
             Player::MpvOverlay => "mpv-dmabuf-wayland",
             Player::GstreamerGl => "gstreamer-glimagesink",
             Player::GstreamerWayland => "gstreamer-waylandsink",
+            Player::Firefox => "firefox",
         }
     }
 
-    /// Who shows the same in software, with the same conversion to RGB. Outputs that leave it to the compositor
-    /// can show hardware's frames alone; for BT.601 in limited range, which weston takes for granted, mpv's
-    /// shaders do the same.
-    pub fn reference(self) -> Player {
+    pub fn converts(self) -> Converter {
         match self {
-            Player::MpvGpu | Player::MpvCopy | Player::MpvOverlay | Player::GstreamerWayland => {
-                Player::MpvGpu
-            }
-            Player::GstreamerGl => Player::GstreamerGl,
+            Player::MpvOverlay | Player::GstreamerWayland => Converter::Compositor,
+            _ => Converter::Player,
         }
     }
 
-    /// Plays a film until it stands still; what is on the screen then.
-    pub fn show(
-        self,
-        film: &Film,
-        path: &Path,
-        bed: &Bed,
-        hardware: bool,
-    ) -> Result<Screenshot, String> {
-        let how = if hardware { "" } else { "-software" };
-        let name = format!("{}-{}{how}", film.name, self.name());
+    /// How long it may take until it shows what it is about to show, in an emulated machine.
+    fn patience(self) -> Duration {
+        Duration::from_secs(if self == Player::Firefox { 600 } else { 180 })
+    }
+
+    /// Plays a film until it stands still; what is on the screen then. Fails if the film was decoded elsewhere
+    /// than in the driver.
+    pub fn show(self, film: &Film, path: &Path, bed: &Bed) -> Result<Screenshot, String> {
+        let name = format!("{}-{}", film.name, self.name());
         let log = bed.folder.join(format!("{name}.log"));
         let output = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
-        let mut command = self.command(film, path, hardware);
+        let mut command = self.command(film, path, &bed.folder)?;
         bed.compositor.apply(&mut command).env("DAEDALUS_LOG", "info");
         command.stderr(output.try_clone().map_err(|e| e.to_string())?).stdout(output);
         let player = command.spawn().map_err(|e| format!("cannot run {}: {e}", self.name()))?;
         let mut player = Running(player);
         let said = || fs::read_to_string(&log).unwrap_or_default();
-        let wait =
-            wait_for("the last picture", || player.has_ended() || self.stands_still(&said()));
+        let wait = wait_for("the last picture", self.patience(), || {
+            player.has_ended() || self.stands_still(&said())
+        });
         if player.has_ended() || wait.is_err() {
+            // What is there instead.
+            let _ = bed.compositor.screenshot(&name);
             let said = said();
             let tail: Vec<_> = said.lines().rev().take(15).collect();
             return Err(format!("{name}: not there: {}", tail.join("\n")));
         }
         // What was drawn last has to reach the screen.
         let mut shown = bed.compositor.screenshot(&name)?;
-        wait_for("a picture on the screen", || {
+        wait_for("a picture on the screen", self.patience(), || {
             let Ok(next) = bed.compositor.screenshot(&name) else { return false };
             let settled = next.same_pixels(&shown);
             shown = next;
@@ -84,13 +86,11 @@ impl Player {
         })
         .map_err(|why| format!("{name}: {why}; {shown:?}"))?;
         drop(player);
-        if hardware {
-            self.decoded_in_hardware(&said())?;
-        }
+        self.decoded_in_hardware(&said())?;
         Ok(shown)
     }
 
-    fn command(self, film: &Film, path: &Path, hardware: bool) -> Command {
+    fn command(self, film: &Film, path: &Path, folder: &Path) -> Result<Command, String> {
         match self {
             Player::MpvGpu | Player::MpvCopy | Player::MpvOverlay => {
                 let mut command = process::command("mpv");
@@ -102,35 +102,27 @@ impl Player {
                     Player::MpvOverlay => command.arg("--vo=dmabuf-wayland"),
                     _ => command.args(["--vo=gpu", "--gpu-context=wayland"]),
                 };
-                command.arg(match (hardware, self) {
-                    (false, _) => "--hwdec=no",
-                    (true, Player::MpvCopy) => "--hwdec=vaapi-copy",
-                    (true, _) => "--hwdec=vaapi",
+                command.arg(match self {
+                    Player::MpvCopy => "--hwdec=vaapi-copy",
+                    _ => "--hwdec=vaapi",
                 });
                 command.arg(path);
-                command
+                Ok(command)
             }
             Player::GstreamerGl | Player::GstreamerWayland => {
                 let sink = match self {
                     Player::GstreamerGl => "glimagesink",
                     _ => "waylandsink",
                 };
-                // The same parts, and libav's decoder in the place of VA's.
-                let (parts, _) = film.gstreamer.rsplit_once(" ! ").unwrap_or_default();
-                let decoder = match hardware {
-                    true => format!("{} ! video/x-raw(memory:DMABuf)", film.gstreamer),
-                    false => format!("{parts} ! decodebin3 ! videoconvert"),
-                };
                 let mut command = process::command("gst-launch-1.0");
                 command.arg("filesrc").arg(format!("location={}", path.display())).arg("!");
-                command.args(decoder.split_whitespace());
+                command.args(film.gstreamer.split_whitespace());
+                command.args(["!", "video/x-raw(memory:DMABuf)"]);
                 command.args(["!", "progressreport", "update-freq=1", "!", sink]);
                 command.env("GST_VA_ALL_DRIVERS", "1").env("GST_GL_WINDOW", "wayland");
-                if !hardware {
-                    command.env("LIBVA_DRIVER_NAME", "none");
-                }
-                command
+                Ok(command)
             }
+            Player::Firefox => firefox::command(film, path, folder),
         }
     }
 
@@ -146,7 +138,7 @@ impl Player {
                 .rev()
                 .find_map(|line| line.rsplit_once("at ")?.1.trim().parse::<f64>().ok()),
         };
-        position.is_some_and(|seconds: f64| seconds >= 3.0)
+        position.is_some_and(|seconds: f64| seconds >= POSITION)
     }
 
     /// What the player and the driver say about who decoded.
@@ -156,6 +148,7 @@ impl Player {
             Player::MpvCopy => "Using hardware decoding (vaapi-copy).",
             // Its pipeline has no other decoder.
             Player::GstreamerGl | Player::GstreamerWayland => "progressreport",
+            Player::Firefox => firefox::DECODED,
         };
         for line in [player, "daedalus: info: decoding "] {
             if !said.contains(line) {

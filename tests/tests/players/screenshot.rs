@@ -9,8 +9,7 @@ use daedalus_tests::process;
 use crate::compositor::BACKGROUND;
 
 /// The most that samples may differ on average, and the share in thousandths of those that may differ by more
-/// than [`LARGE`]. The same decoded picture goes through the same shaders once as two planes and once as three:
-/// chroma is interpolated a little differently at hard edges.
+/// than [`LARGE`]. Shaders round, and interpolate chroma, a little differently than swscale.
 const AVERAGE: f64 = 1.0;
 const LARGE: u8 = 24;
 const MOST_LARGE: f64 = 10.0;
@@ -141,7 +140,8 @@ impl fmt::Display for Difference {
     }
 }
 
-fn run(command: &mut std::process::Command) -> Result<Vec<u8>, String> {
+/// Runs a program; its output.
+pub fn run(command: &mut std::process::Command) -> Result<Vec<u8>, String> {
     let done = process::run(command, Duration::from_secs(60)).map_err(|e| e.to_string())?;
     if done.status.success() { Ok(done.stdout) } else { Err(done.log_tail(10)) }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use daedalus_engine as engine;
 use daedalus_uapi::Codec;
 
-use super::{Device, DeviceSession, Done, Request};
+use super::{Device, DeviceSession, Done, Request, kernel::FrameMemory};
 use crate::{
     convert::{Format, Layout},
     error::{Error, Result},
@@ -20,7 +20,14 @@ const DEPTH: usize = 32;
 /// The engine as a device.
 pub(super) struct Embedded {
     options: engine::Options,
-    memory: OnceLock<Anonymous>,
+    memory: OnceLock<Memory>,
+}
+
+/// Where surfaces come from.
+enum Memory {
+    Anonymous(Anonymous),
+    /// A kernel device's, whose media device this process may not open.
+    Device(Box<FrameMemory>),
 }
 
 impl Embedded {
@@ -40,8 +47,14 @@ impl Embedded {
 
 impl Embedded {
     /// Where surfaces come from: looked for once, and not beside a kernel device.
-    fn memory(&self) -> &Anonymous {
-        self.memory.get_or_init(Anonymous::open)
+    fn memory(&self) -> &Memory {
+        self.memory.get_or_init(|| {
+            let anonymous = Anonymous::open();
+            match if anonymous.is_cheap() { None } else { FrameMemory::find() } {
+                Some(memory) => Memory::Device(Box::new(memory)),
+                None => Memory::Anonymous(anonymous),
+            }
+        })
     }
 }
 
@@ -59,11 +72,17 @@ impl Device for Embedded {
     fn frame(&self, wanted: Layout) -> Result<(Layout, Block)> {
         let size = wanted.data_size();
         let size = size.ok_or(Error::UnsupportedResolution(wanted.width, wanted.height))?;
-        Ok((wanted, self.memory().block(size)?))
+        match self.memory() {
+            Memory::Anonymous(anonymous) => Ok((wanted, anonymous.block(size)?)),
+            Memory::Device(memory) => memory.frame(wanted),
+        }
     }
 
     fn shares(&self) -> bool {
-        self.memory().shares()
+        match self.memory() {
+            Memory::Anonymous(anonymous) => anonymous.shares(),
+            Memory::Device(_) => true,
+        }
     }
 }
 
@@ -75,7 +94,7 @@ impl DeviceSession for EmbeddedSession {
         // A dma-buf is mapped when it is first asked for. The engine asks when the picture is there, and has
         // no ear for errors then.
         for surface in request.target.iter().chain(&request.ungrained) {
-            if let Err(error) = surface.target().address() {
+            if let Err(error) = surface.target().check() {
                 done.answer(Err(error));
                 return 0;
             }

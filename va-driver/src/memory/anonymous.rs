@@ -13,7 +13,7 @@ use nix::{
     unistd::{SysconfVar, ftruncate, sysconf},
 };
 
-use super::Block;
+use super::{Block, card::Card};
 use crate::error::{Error, Result};
 
 /// `struct dma_heap_allocation_data`.
@@ -77,6 +77,7 @@ pub(crate) fn dma_buf(length: usize) -> Result<OwnedFd> {
 pub(crate) struct Anonymous {
     udmabuf: Option<Arc<Udmabuf>>,
     heap: Option<Heap>,
+    card: Option<Arc<Card>>,
 }
 
 /// The most bytes of a udmabuf, unless an administrator says otherwise (the module's `size_limit_mb`).
@@ -90,16 +91,26 @@ impl Anonymous {
             maker.create(sealed_memory(page)?.as_fd(), page).map(|_| Arc::new(maker))
         });
         let heap = Heap::open().and_then(|heap| heap.allocate(whole_pages(1)).map(|_| heap));
+        let mut card = None;
         if let (Err(udmabuf), Err(heap)) = (&udmabuf, &heap) {
-            log::info!(
-                "surfaces cannot be exported: /dev/udmabuf: {udmabuf}; /dev/dma_heap/system: {heap}"
-            );
+            match Card::open() {
+                Ok(found) => card = Some(Arc::new(found)),
+                Err(card) => log::info!(
+                    "surfaces cannot be exported: /dev/udmabuf: {udmabuf}; /dev/dma_heap/system: {heap}; \
+                     /dev/dri: {card}"
+                ),
+            }
         }
-        Anonymous { udmabuf: udmabuf.ok(), heap: heap.ok() }
+        Anonymous { udmabuf: udmabuf.ok(), heap: heap.ok(), card }
     }
 
     /// Whether blocks can be shared, as a rule.
     pub fn shares(&self) -> bool {
+        self.is_cheap() || self.card.is_some()
+    }
+
+    /// Whether what is shared is ordinary memory.
+    pub fn is_cheap(&self) -> bool {
         self.udmabuf.is_some() || self.heap.is_some()
     }
 
@@ -114,7 +125,10 @@ impl Anonymous {
                 .allocate(whole_pages(length))
                 .map_err(|error| Error::Allocation(format!("/dev/dma_heap/system: {error}")))
                 .and_then(|fd| Block::of_dma_buf(fd, length)),
-            (None, None) => return Block::new(length),
+            (None, None) => match &self.card {
+                Some(card) => return Block::movable(length, card),
+                None => return Block::new(length),
+            },
         };
         // No descriptors left, perhaps: pictures can be decoded all the same.
         made.or_else(|error| {

@@ -1,12 +1,14 @@
 //! Memory that clients see: blocks behind buffers and images, and the frames behind surfaces.
 //!
-//! A [`Block`] is plain memory, memory that can become a dma-buf (`shared`), or a dma-buf from the beginning.
-//! `file` maps descriptors, `dma_buf` knows how access to a dma-buf is bracketed, and `anonymous` where one
-//! comes from when no decoder gives it.
+//! A [`Block`] is plain memory, memory that can become a dma-buf (`shared`) or move to one (`movable`), or a
+//! dma-buf from the beginning. `file` maps descriptors, `dma_buf` knows how access to a dma-buf is bracketed, and
+//! `anonymous` where one comes from when no decoder gives it; `card` is the last resort.
 
 mod anonymous;
+mod card;
 mod dma_buf;
 mod file;
+mod movable;
 mod plain;
 mod pool;
 mod shared;
@@ -20,7 +22,10 @@ use std::{
     },
 };
 
-use self::{anonymous::Udmabuf, file::FileMemory, plain::Plain, pool::Pooled, shared::Shared};
+use self::{
+    anonymous::Udmabuf, card::Card, file::FileMemory, movable::Movable, plain::Plain, pool::Pooled,
+    shared::Shared,
+};
 pub(crate) use self::{
     anonymous::{Anonymous, dma_buf as anonymous_dma_buf},
     pool::Pool,
@@ -47,6 +52,7 @@ enum Backing {
     Plain(Plain),
     Pooled(Pooled),
     Shared(Shared),
+    Movable(Movable),
     DmaBuf(FileMemory),
 }
 
@@ -70,6 +76,11 @@ impl Block {
         Ok(Block::of(Backing::Shared(Shared::new(length, maker)?)))
     }
 
+    /// So many zeroed bytes that move to a dma-buf of `card` when they are shared.
+    fn movable(length: usize, card: &Arc<Card>) -> Result<Block> {
+        Ok(Block::of(Backing::Movable(Movable::new(length, card.clone())?)))
+    }
+
     /// The memory of a dma-buf. Fails if that has less than `length` bytes.
     pub fn of_dma_buf(fd: OwnedFd, length: usize) -> Result<Block> {
         Ok(Block::of(Backing::DmaBuf(FileMemory::new(fd, length)?)))
@@ -89,6 +100,7 @@ impl Block {
             Backing::Plain(plain) => plain.length(),
             Backing::Pooled(pooled) => pooled.plain().map_or(0, Plain::length),
             Backing::Shared(shared) => shared.length(),
+            Backing::Movable(movable) => movable.length(),
             Backing::DmaBuf(memory) => memory.length(),
         }
     }
@@ -98,16 +110,21 @@ impl Block {
         match &self.backing {
             Backing::Plain(_) | Backing::Pooled(_) => None,
             Backing::Shared(shared) => shared.dma_buf(),
+            Backing::Movable(movable) => movable.dma_buf(),
             Backing::DmaBuf(memory) => Some(memory.fd()),
         }
     }
 
     /// A descriptor of the memory for others, and its bytes, from the start of the block on. `None` for
-    /// memory that cannot be shared.
+    /// memory that cannot be shared. Fails if a client has mapped memory that would have to move.
     pub fn share(&self) -> Result<Option<(OwnedFd, usize)>> {
         let fd = match &self.backing {
             Backing::Plain(_) | Backing::Pooled(_) => return Ok(None),
             Backing::Shared(shared) => shared.share()?,
+            Backing::Movable(movable) => {
+                let _access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+                movable.share()?
+            }
             Backing::DmaBuf(memory) => memory.fd(),
         };
         let copy = fd
@@ -132,14 +149,28 @@ impl Block {
         }
     }
 
-    /// The address that a client maps. A dma-buf is mapped when it is first asked for, which can fail, and
-    /// then stays so.
-    pub fn address(&self) -> Result<*mut u8> {
+    /// The address for a client that maps the memory. A dma-buf is mapped when it is first asked for, which can
+    /// fail, and then stays so.
+    pub fn fixed_address(&self) -> Result<*mut u8> {
+        match &self.backing {
+            Backing::Movable(movable) => Ok(movable.fixed_address()?.as_ptr()),
+            _ => self.address(),
+        }
+    }
+
+    /// Fails if the memory cannot be written.
+    pub fn check(&self) -> Result<()> {
+        self.address().map(drop)
+    }
+
+    /// Where the memory is for now.
+    fn address(&self) -> Result<*mut u8> {
         let gone = || Error::Allocation("memory that is gone".into());
         let start = match &self.backing {
             Backing::Plain(plain) => plain.start(),
             Backing::Pooled(pooled) => pooled.plain().ok_or_else(gone)?.start(),
             Backing::Shared(shared) => shared.address()?,
+            Backing::Movable(movable) => movable.address()?,
             Backing::DmaBuf(memory) => memory.address()?,
         };
         Ok(start.as_ptr())

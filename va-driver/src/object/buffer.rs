@@ -123,7 +123,7 @@ impl Buffer {
             surface.settle();
         }
         let mut state = self.state();
-        let address = self.memory.address()?;
+        let address = self.memory.fixed_address()?;
         state.mapped = state.mapped.saturating_add(1);
         if state.access.is_none() && self.surface.is_some() {
             state.access = Some(ClientAccess::begin(&self.memory));

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     abi,
-    ioctl::{Media, device_numbers},
+    ioctl::{Media, Video, device_numbers},
 };
 use crate::error::{Error, Result};
 
@@ -42,6 +42,19 @@ impl Node {
                 .is_ok_and(|info| text(&info.driver) == DRIVER)
         };
         media_devices().into_iter().filter(named).flat_map(|media| of_media(&media)).collect()
+    }
+
+    /// Daedalus' video devices without their media devices: they decode nothing.
+    #[cfg(feature = "embedded")]
+    pub fn videos() -> Vec<Node> {
+        let described = |video: PathBuf| {
+            let capability = Video::open(&video).and_then(|device| device.capability()).ok()?;
+            let driver = String::from_utf8_lossy(text(&capability.driver)).into_owned();
+            let numbers = device_numbers(&video)?;
+            Some(Node { media: PathBuf::new(), video, driver, numbers })
+        };
+        let nodes = nodes_named("video").into_iter().filter_map(described);
+        nodes.filter(|node| node.driver.as_bytes() == DRIVER).collect()
     }
 
     /// The decoders behind a device node that somebody named, whatever their driver: all of a media

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A source of frames: an open file of the video device that never streams.
-pub(super) struct FrameMemory {
+pub(in super::super) struct FrameMemory {
     codecs: Capabilities,
     state: Mutex<State>,
 }
@@ -33,7 +33,7 @@ struct State {
 
 impl FrameMemory {
     /// Opens the device once more. `codecs` is what it decodes.
-    pub fn open(node: &Node, codecs: Capabilities) -> Result<FrameMemory> {
+    pub(super) fn open(node: &Node, codecs: Capabilities) -> Result<FrameMemory> {
         let video = Video::open(&node.video)
             .map_err(|error| Error::OperationFailed(format!("{node}: {error}")))?;
         Ok(FrameMemory { codecs, state: Mutex::new(State { video, current: None }) })

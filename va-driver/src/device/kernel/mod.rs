@@ -30,12 +30,12 @@ use std::{
 
 use daedalus_uapi::Codec;
 
+pub(super) use self::memory::FrameMemory;
 use self::{
     controls::{Supported, example},
     discover::Node,
     format::{Geometry, coded, negotiate},
     ioctl::Video,
-    memory::FrameMemory,
     session::KernelSession,
 };
 use super::{Device, DeviceSession};
@@ -67,6 +67,31 @@ impl Capabilities {
     /// Some codec whose pictures may have the format.
     fn codec(&self, format: Format) -> Option<Codec> {
         self.0.iter().find(|(_, other)| *other == format).map(|(codec, _)| *codec)
+    }
+}
+
+impl FrameMemory {
+    /// That of the first of Daedalus' devices that can be opened, for whoever may not open its media device:
+    /// Firefox' decoder process may open video devices alone.
+    #[cfg(feature = "embedded")]
+    pub fn find() -> Option<FrameMemory> {
+        Node::videos().into_iter().find_map(|node| {
+            let memory =
+                probe(&node).and_then(|capabilities| FrameMemory::open(&node, capabilities));
+            memory
+                .and_then(|memory| memory.try_out().map(|()| memory))
+                .inspect_err(|error| log::debug!("no memory from a kernel device: {error}"))
+                .ok()
+        })
+    }
+
+    /// Fails if there is no memory that can be shared, as GStreamer tries it.
+    fn try_out(&self) -> Result<()> {
+        let (_, block) = self.frame(Layout::new(Format::Nv12, 64, 64)?)?;
+        match block.dma_buf() {
+            Some(_) => Ok(()),
+            None => Err(Error::OperationFailed("its memory cannot be shared".into())),
+        }
     }
 }
 
@@ -162,13 +187,7 @@ impl Device for Kernel {
     }
 
     fn shares(&self) -> bool {
-        // As GStreamer tries it.
-        *self.shares.get_or_init(|| {
-            let tried = Layout::new(Format::Nv12, 64, 64).map_err(Error::from);
-            tried
-                .and_then(|layout| self.memory.frame(layout))
-                .is_ok_and(|(_, block)| block.dma_buf().is_some())
-        })
+        *self.shares.get_or_init(|| self.memory.try_out().is_ok())
     }
 }
 
