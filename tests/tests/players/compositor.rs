@@ -7,6 +7,7 @@ use std::{fs, thread};
 
 use daedalus_tests::process;
 
+use crate::screen::Screen;
 use crate::screenshot::Screenshot;
 
 /// What is behind all windows: no film has it.
@@ -57,20 +58,21 @@ impl Compositor {
         wait_for("weston", PATIENCE, || socket.exists())?;
         // Its own client draws the background.
         wait_for("weston's shell", PATIENCE, || {
-            compositor.screenshot("empty").is_ok_and(|shot| shot.is_empty())
+            compositor.screenshot("empty", (0, 0)).is_ok_and(|shot| shot.is_empty())
         })?;
         modprobe(&[DISPLAY_DRIVER])?;
         wait_for("the render node", PATIENCE, || Path::new("/dev/dri/renderD128").exists())?;
         Ok(compositor)
     }
+}
 
-    /// Has a program connect to it.
-    pub fn apply<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+impl Screen for Compositor {
+    fn apply<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.env("WAYLAND_DISPLAY", SOCKET).env_remove("DISPLAY")
     }
 
-    /// What is on the screen. It stays as a file of that name.
-    pub fn screenshot(&self, name: &str) -> Result<Screenshot, String> {
+    /// All that is not the background.
+    fn screenshot(&self, name: &str, _size: (u32, u32)) -> Result<Screenshot, String> {
         let scratch = self.folder.join("scratch");
         let _ = fs::remove_dir_all(&scratch);
         fs::create_dir(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;

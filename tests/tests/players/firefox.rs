@@ -72,13 +72,16 @@ const PREFERENCES: &[(&str, &str)] = &[
 /// Shows a film on a page whose background is the compositor's.
 pub fn command(film: &Film, path: &Path, folder: &Path) -> Result<Command, String> {
     wrap_probe()?;
+    install_driver()?;
     let profile = folder.join(format!("profile-{}", film.name));
     let page = write_profile(film, path, &profile).map_err(|e| format!("a profile: {e}"))?;
     let mut command = process::command("firefox-esr");
     command.args(["--no-remote", "--kiosk", "--profile"]).arg(&profile);
     command.arg(format!("file://{}", page.display()));
     command.env("MOZ_ENABLE_WAYLAND", "1").env("HOME", &profile);
-    command.env("MOZ_LOG", "PlatformDecoderModule:5,FFmpegVideo:5,Dmabuf:4");
+    command
+        .env_remove("LIBVA_DRIVERS_PATH")
+        .env("MOZ_LOG", "PlatformDecoderModule:5,FFmpegVideo:5,Dmabuf:4");
     Ok(command)
 }
 
@@ -92,6 +95,17 @@ fn wrap_probe() -> Result<(), String> {
         .and_then(|()| fs::write(PROBE, WRAPPER))
         .and_then(|()| fs::set_permissions(PROBE, fs::Permissions::from_mode(0o755)));
     put.map_err(|e| format!("{PROBE}: {e}"))
+}
+
+/// Puts the driver where packages do: the decoder process may read nothing but what the system has installed.
+fn install_driver() -> Result<(), String> {
+    const NAME: &str = "daedalus_drv_video.so";
+    let to = format!("/usr/lib/{}-linux-gnu/dri", std::env::consts::ARCH);
+    let from = std::env::var_os("LIBVA_DRIVERS_PATH").ok_or("no LIBVA_DRIVERS_PATH")?;
+    fs::create_dir_all(&to)
+        .and_then(|()| fs::copy(Path::new(&from).join(NAME), Path::new(&to).join(NAME)))
+        .map_err(|e| format!("{to}/{NAME}: {e}"))
+        .map(drop)
 }
 
 /// A new profile with the page in it; the page.

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -14,11 +14,13 @@ mod film;
 mod firefox;
 mod player;
 mod reference;
+mod screen;
 mod screenshot;
 
 use compositor::Compositor;
 use film::Film;
 use player::Player;
+use screen::{Screen, X11};
 
 /// Names the folder for screenshots and logs; without it there are no tests.
 const SCREENSHOTS: &str = "DAEDALUS_SCREENSHOTS";
@@ -27,6 +29,18 @@ const SCREENSHOTS: &str = "DAEDALUS_SCREENSHOTS";
 struct Bed {
     folder: PathBuf,
     compositor: Compositor,
+    x11: OnceLock<Result<X11, String>>,
+}
+
+impl Bed {
+    /// What the player's window is on.
+    fn screen(&self, player: Player) -> Result<&dyn Screen, String> {
+        if player != Player::MpvX11 {
+            return Ok(&self.compositor);
+        }
+        let x11 = self.x11.get_or_init(|| X11::start(self.folder.clone()));
+        x11.as_ref().map(|x11| x11 as &dyn Screen).map_err(Clone::clone)
+    }
 }
 
 /// Who plays what. Films differ in what may go wrong: codec, depth, colours, odd sizes.
@@ -43,6 +57,8 @@ const CASES: &[(Player, Film)] = &[
     (Player::MpvOverlay, film::H264),
     (Player::MpvOverlay, film::VP9),
     (Player::MpvOverlay, film::AV1),
+    (Player::MpvX11, film::H264),
+    (Player::MpvX11, film::BT709),
     (Player::GstreamerGl, film::H264),
     (Player::GstreamerGl, film::VP9),
     (Player::GstreamerGl, film::AV1),
@@ -68,7 +84,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let folder = PathBuf::from(folder);
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let compositor = Compositor::start(&folder)?;
-    let bed = Arc::new(Bed { folder, compositor });
+    let bed = Arc::new(Bed { folder, compositor, x11: OnceLock::new() });
     let trials = CASES.iter().map(|(player, film)| {
         let bed = Arc::clone(&bed);
         let name = format!("players::{}::{}", player.name(), film.name);

@@ -22,6 +22,8 @@ pub enum Player {
     MpvCopy,
     /// mpv --vo=dmabuf-wayland: surfaces go to the compositor.
     MpvOverlay,
+    /// mpv --vo=vaapi: the driver converts and shows them on X11.
+    MpvX11,
     /// GStreamer's glimagesink with DMABuf memory.
     GstreamerGl,
     /// GStreamer's waylandsink with DMABuf memory.
@@ -36,6 +38,7 @@ impl Player {
             Player::MpvGpu => "mpv-vaapi",
             Player::MpvCopy => "mpv-vaapi-copy",
             Player::MpvOverlay => "mpv-dmabuf-wayland",
+            Player::MpvX11 => "mpv-x11",
             Player::GstreamerGl => "gstreamer-glimagesink",
             Player::GstreamerWayland => "gstreamer-waylandsink",
             Player::Firefox => "firefox",
@@ -60,8 +63,9 @@ impl Player {
         let name = format!("{}-{}", film.name, self.name());
         let log = bed.folder.join(format!("{name}.log"));
         let output = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let screen = bed.screen(self)?;
         let mut command = self.command(film, path, &bed.folder)?;
-        bed.compositor.apply(&mut command).env("DAEDALUS_LOG", "info");
+        screen.apply(&mut command).env("DAEDALUS_LOG", "info");
         command.stderr(output.try_clone().map_err(|e| e.to_string())?).stdout(output);
         let player = command.spawn().map_err(|e| format!("cannot run {}: {e}", self.name()))?;
         let mut player = Running(player);
@@ -71,15 +75,15 @@ impl Player {
         });
         if player.has_ended() || wait.is_err() {
             // What is there instead.
-            let _ = bed.compositor.screenshot(&name);
+            let _ = screen.screenshot(&name, film.size);
             let said = said();
             let tail: Vec<_> = said.lines().rev().take(15).collect();
             return Err(format!("{name}: not there: {}", tail.join("\n")));
         }
         // What was drawn last has to reach the screen.
-        let mut shown = bed.compositor.screenshot(&name)?;
+        let mut shown = screen.screenshot(&name, film.size)?;
         wait_for("a picture on the screen", self.patience(), || {
-            let Ok(next) = bed.compositor.screenshot(&name) else { return false };
+            let Ok(next) = screen.screenshot(&name, film.size) else { return false };
             let settled = next.same_pixels(&shown);
             shown = next;
             settled && shown.check_size(film.size).is_ok() && !shown.is_plain()
@@ -92,7 +96,7 @@ impl Player {
 
     fn command(self, film: &Film, path: &Path, folder: &Path) -> Result<Command, String> {
         match self {
-            Player::MpvGpu | Player::MpvCopy | Player::MpvOverlay => {
+            Player::MpvGpu | Player::MpvCopy | Player::MpvOverlay | Player::MpvX11 => {
                 let mut command = process::command("mpv");
                 command.args(["--no-config", "--no-audio", "--no-osc", "--no-osd-bar", "-v"]);
                 command.args(["--keep-open=always", "--term-status-msg=at ${=time-pos}"]);
@@ -100,6 +104,7 @@ impl Player {
                 command.arg("--framedrop=no");
                 match self {
                     Player::MpvOverlay => command.arg("--vo=dmabuf-wayland"),
+                    Player::MpvX11 => command.args(["--vo=vaapi", "--geometry=+0+0"]),
                     _ => command.args(["--vo=gpu", "--gpu-context=wayland"]),
                 };
                 command.arg(match self {
@@ -144,7 +149,9 @@ impl Player {
     /// What the player and the driver say about who decoded.
     fn decoded_in_hardware(self, said: &str) -> Result<(), String> {
         let player = match self {
-            Player::MpvGpu | Player::MpvOverlay => "Using hardware decoding (vaapi).",
+            Player::MpvGpu | Player::MpvOverlay | Player::MpvX11 => {
+                "Using hardware decoding (vaapi)."
+            }
             Player::MpvCopy => "Using hardware decoding (vaapi-copy).",
             // Its pipeline has no other decoder.
             Player::GstreamerGl | Player::GstreamerWayland => "progressreport",
