@@ -6,7 +6,7 @@ use std::{
     ptr::NonNull,
 };
 
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use super::ALIGNMENT;
 use crate::error::{Error, Result};
@@ -14,10 +14,6 @@ use crate::error::{Error, Result};
 /// From this length on memory is mapped: pages that nobody touches then cost nothing, and the rest is
 /// not written twice. Clients make more surfaces than they use.
 const MAPPED: usize = 256 << 10;
-
-/// From this length on huge pages are asked for: first touches of small ones cost a twentieth of decoding in
-/// 2160p. They are 2 MiB on most machines, and a little of the last one is wasted.
-const HUGE: usize = 8 << 20;
 
 /// A zeroed piece of memory, aligned to [`ALIGNMENT`].
 #[derive(Debug)]
@@ -40,14 +36,7 @@ impl Plain {
                 let (access, kind) =
                     (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
                 // SAFETY: a new mapping at an address of the kernel's choice.
-                let start = unsafe { mmap_anonymous(None, length, access, kind) };
-                let start = start.map_err(|_| failed())?;
-                if length.get() >= HUGE {
-                    // SAFETY: the mapping that was just made; its content stays as it is. A kernel without
-                    // huge pages refuses, and nothing is lost.
-                    let _ = unsafe { madvise(start, length.get(), MmapAdvise::MADV_HUGEPAGE) };
-                }
-                start.cast()
+                unsafe { mmap_anonymous(None, length, access, kind) }.map_err(|_| failed())?.cast()
             }
             // SAFETY: the layout's size is not zero.
             _ => NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(failed)?,
@@ -84,7 +73,7 @@ mod tests {
 
     #[test]
     fn memory_of_every_length_is_zeroed_and_aligned() {
-        for length in [0, 1, 4096, MAPPED - 1, MAPPED, MAPPED + 1, 3 * MAPPED, HUGE + 1] {
+        for length in [0, 1, 4096, MAPPED - 1, MAPPED, MAPPED + 1, 3 * MAPPED] {
             let plain = Plain::new(length).unwrap();
             assert_eq!(plain.length(), length.max(1));
             assert_eq!(plain.start().as_ptr() as usize % ALIGNMENT, 0);
