@@ -1,9 +1,8 @@
 //! The VA-API client that is not written in Rust: `tests/c/`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::process;
+use crate::compile;
 
 /// Compiles it to `program`.
 pub fn compile(program: &Path) -> Result<(), String> {
@@ -18,16 +17,5 @@ pub fn compile(program: &Path) -> Result<(), String> {
     if sources.is_empty() {
         return Err(format!("no C source in {}", folder.display()));
     }
-    let mut ask = process::command("pkg-config");
-    ask.args(["--cflags", "--libs", "libva", "libva-x11", "x11"]);
-    let flags = run(&mut ask, Duration::from_secs(30))?;
-    let mut compile = process::command(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
-    compile.args(["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]);
-    compile.args(&sources).arg("-o").arg(program).args(flags.split_whitespace());
-    run(&mut compile, Duration::from_secs(120)).map(drop)
-}
-
-fn run(command: &mut std::process::Command, limit: Duration) -> Result<String, String> {
-    let done = process::run(command, limit).map_err(|e| e.to_string())?;
-    if done.status.success() { Ok(done.text()) } else { Err(done.log_tail(20)) }
+    compile::c(&sources, program, &["libva", "libva-x11", "x11"])
 }

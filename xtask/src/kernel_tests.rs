@@ -28,6 +28,8 @@ pub struct Options<'o> {
     pub driver: &'o Path,
     /// The daemon.
     pub daemon: &'o Path,
+    /// More for the tests' environment.
+    pub environment: &'o [(&'o str, &'o str)],
 }
 
 /// The clients that decode the core rows when not all are asked for: one of each API, as mpv alone takes
@@ -74,6 +76,9 @@ pub fn run(options: &Options<'_>, notes: &mut Vec<String>) -> Result<Summary, St
     set(kernel::DAEMON_VARIABLE, &options.daemon);
     if options.full {
         set("DAEDALUS_KERNEL_ROUNDS", &"full");
+    }
+    for (name, value) in options.environment {
+        set(name, value);
     }
     job.find_programs_in(&compliance::programs()?);
     eprintln!("x: tests of the kernel module, in user-mode Linux ({})", flavour.name());

@@ -11,17 +11,20 @@ mod bench;
 mod build;
 mod cargo;
 mod conformance;
+mod damage;
 mod demo;
 mod fresh;
 mod kernel_tests;
 mod kmod;
 mod lint;
 mod mirror;
+mod proc;
 mod progress;
 mod project;
 mod random;
 mod root;
 mod sheet;
+mod soak;
 mod summary;
 mod table;
 mod test;
@@ -51,11 +54,16 @@ enum Command {
     /// Encode what seeds draw (encoder, options, size, pictures), decode it through VA-API and compare
     /// every frame with software decoding
     Random(random::Arguments),
+    /// Decode damaged streams: nothing crashes, hangs or leaks, and pictures are exact again from the next key
+    /// frame on
+    Damage(damage::Options),
     /// Measure Daedalus beside software decoding: throughput, processor time, latency, sessions, memory
     Bench(bench::Options),
     /// Decode streams with every number of decoder threads under random scheduling delays and compare
     /// every frame
     Threads(threads::Options),
+    /// Have sessions open, seek and close for a long time, compare every picture, and see that nothing grows
+    Soak(soak::Options),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
     /// Build daedalus_drv_video.so and daedalusd and say where they are
@@ -98,8 +106,10 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Random(arguments) => random::run(&arguments),
+        Command::Damage(options) => damage::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Threads(options) => threads::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),

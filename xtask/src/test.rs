@@ -72,6 +72,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
             debug: options.debug_kernel,
             driver: &directory,
             daemon: &daemon,
+            environment: &[],
         };
         match kernel_tests::run(&options, &mut notes) {
             Ok(tests) => {

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const IN_FLIGHT: u32 = 16;
 
 /// A film, and what it is without any death.
-struct Film {
+pub struct Film {
     stream: Stream,
     whole: Shown,
     takes: Duration,
@@ -68,8 +68,8 @@ pub fn of_daemons(bed: &Bed) -> Result<(), Failed> {
     if resumed == 0 { Err("no film was hit in the middle".into()) } else { Ok(()) }
 }
 
-/// Plays a film without interruption.
-fn whole(codec: Codec, bed: &Bed) -> Result<Film, String> {
+/// Plays a film without interruption, which has to be right.
+pub fn whole(codec: Codec, bed: &Bed) -> Result<Film, String> {
     let stream = film::make(bed, codec, 100)?;
     let started = Instant::now();
     let (whole, log) = player::play(&stream, bed, LIMIT)?;

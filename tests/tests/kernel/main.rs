@@ -11,19 +11,23 @@ use std::sync::Arc;
 use daedalus_tests::clients::{self, Setting};
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
+use daedalus_tests::player::Player;
 use daedalus_tests::{corpus, kernel};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 mod choice;
 mod compliance;
+mod damage;
 mod deaths;
 mod device;
 mod film;
 mod grace;
 mod ioctls;
+mod liars;
 mod module;
 mod player;
 mod sharing;
+mod stress;
 mod together;
 
 /// What the tests share.
@@ -32,6 +36,8 @@ pub struct Bed {
     pub setting: Setting,
     /// How much of everything: 1, or more for a long run.
     pub full: bool,
+    /// A client that does not give up.
+    pub player: Player,
 }
 
 impl Bed {
@@ -53,6 +59,9 @@ const TESTS: &[(&str, Test)] = &[
     ("together::four_clients_at_once", together::four_clients_at_once),
     ("deaths::of_daemons", deaths::of_daemons),
     ("deaths::of_clients", deaths::of_clients),
+    ("liars::are_not_believed", liars::are_not_believed),
+    ("stress::of_random_calls", stress::of_random_calls),
+    ("damage::of_streams", damage::of_streams),
     ("sharing::every_entry_point", sharing::every_entry_point),
     ("sharing::every_picture_on_the_device", sharing::every_picture_on_the_device),
     ("sharing::every_picture_in_the_process", sharing::every_picture_in_the_process),
@@ -82,8 +91,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let scratch = corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), "kernel")?;
     let full = std::env::var("DAEDALUS_KERNEL_ROUNDS").is_ok_and(|rounds| rounds == "full");
     let setting = Setting { environment, scratch, limit: clients::limit() };
-    let bed = Arc::new(Bed { setting, full });
-    player::build(&bed)?;
+    let player = Player::build(&setting.scratch)?;
+    let bed = Arc::new(Bed { setting, full, player });
     let trial = |(name, test): &(&str, Test)| {
         let (bed, test) = (Arc::clone(&bed), *test);
         Trial::test(*name, move || test(&bed))

@@ -36,7 +36,7 @@ pub fn stays_while_it_is_used(bed: &Bed) -> Result<(), Failed> {
 }
 
 /// Whether the module could be removed.
-fn rmmod() -> Result<bool, String> {
+pub fn rmmod() -> Result<bool, String> {
     run("rmmod", "daedalus")
 }
 

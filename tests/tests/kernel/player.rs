@@ -1,10 +1,10 @@
-//! The player of `player.c`, which goes on where ffmpeg ends.
+//! The player that goes on where ffmpeg ends, on the kernel's device.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use daedalus_tests::player::pictures;
 use daedalus_tests::process;
 use daedalus_tests::stream::Stream;
 
@@ -14,24 +14,9 @@ use crate::Bed;
 /// lost. Pictures that are missing have no entry.
 pub type Shown = BTreeMap<u32, Option<String>>;
 
-/// Compiles the player.
-pub fn build(bed: &Bed) -> Result<(), String> {
-    let mut ask = process::command("pkg-config");
-    ask.args(["--cflags", "--libs", "libavcodec", "libavutil"]);
-    let done = run(&mut ask, Duration::from_secs(30))?;
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel/player.c");
-    let mut compile = process::command(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
-    compile.args(["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]).arg(source);
-    compile.arg("-o").arg(bed.file("player")).args(done.split_whitespace());
-    run(&mut compile, Duration::from_secs(120)).map(drop)
-}
-
 /// A player of `stream`.
 pub fn command(stream: &Stream, bed: &Bed) -> Command {
-    let mut command = process::command(bed.file("player"));
-    bed.setting.environment.apply(&mut command);
-    command.env("DAEDALUS_LOG", "info").arg(stream.codec.name()).arg(&stream.path);
-    command
+    bed.player.command(stream.codec, &stream.path, &bed.setting.environment)
 }
 
 /// Plays `stream` to its end, whatever happens.
@@ -40,14 +25,6 @@ pub fn play(stream: &Stream, bed: &Bed, limit: Duration) -> Result<(Shown, Strin
     if !done.status.success() || !done.log.contains("decoding on ") {
         return Err(format!("the player: {}: {}", done.ending(), done.log));
     }
-    let line = |line: &str| {
-        let (number, md5) = line.split_once(' ')?;
-        Some((number.parse().ok()?, (md5 != "lost").then(|| md5.to_owned())))
-    };
-    Ok((done.text().lines().filter_map(line).collect(), done.log))
-}
-
-fn run(command: &mut Command, limit: Duration) -> Result<String, String> {
-    let done = process::run(command, limit).map_err(|e| e.to_string())?;
-    if done.status.success() { Ok(done.text()) } else { Err(done.log_tail(20)) }
+    let shown = pictures(&done.text()).into_iter().map(|picture| (picture.packet, picture.md5));
+    Ok((shown.collect(), done.log))
 }

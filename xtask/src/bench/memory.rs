@@ -10,6 +10,7 @@ use super::report::{Bound, Row, Target};
 use super::setting::Setting;
 use super::stats::Summary;
 use super::throughput::{Sides, compare, detail};
+use crate::proc;
 
 /// Frames of a long run.
 const FRAMES: u32 = 10_000;
@@ -40,8 +41,15 @@ pub fn growth(setting: &Setting, case: &Case, clip: &Clip, quick: bool) -> Resul
     let frames = if quick { FRAMES / 10 } else { FRAMES };
     pairs::progress(&case.told(setting.transport), 1, 1);
     let (loops, sample) = (frames.div_ceil(clip.extent.frames), frames / 10);
+    let daemon = || setting.daemon.as_deref().map(|daemon| proc::resident(daemon.id())).transpose();
+    if setting.daemon.is_some() {
+        let loops = sample.div_ceil(clip.extent.frames);
+        client::run(setting, clip, Task { va: true, loops, ..Task::default() })?;
+    }
+    let daemon_before = daemon()?;
     let (run, said) =
         client::run(setting, clip, Task { va: true, loops, sample, ..Task::default() })?;
+    let daemon_after = daemon()?;
     let grown = growth_of(&said.memory).ok_or("there are no samples of the memory")?;
     let mut row = case.row(setting.transport, clip.title());
     row.unit = "KiB".into();
@@ -49,6 +57,10 @@ pub fn growth(setting: &Setting, case: &Case, clip: &Clip, quick: bool) -> Resul
     row.ours = Summary::of([grown]);
     if let Some(peak) = run.daemon_peak {
         row.details.insert("daemon peak MiB".into(), peak as f64 / 1024.0);
+    }
+    if let (Some(before), Some(after)) = (daemon_before, daemon_after) {
+        // After a session of a tenth as many frames, and after this one.
+        row.details.insert("daemon growth KiB".into(), after - before);
     }
     row.details.insert("resident MiB".into(), said.resident as f64 / 1024.0);
     if cases::has_targets(setting) {

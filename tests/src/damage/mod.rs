@@ -1,0 +1,134 @@
+//! Damaged streams: nothing crashes or hangs, and pictures are exact again from the next key frame on.
+
+mod base;
+mod deal;
+mod units;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+pub use base::{Base, make_all};
+
+use crate::driver::Environment;
+use crate::player::{Player, pictures};
+use crate::random::dice::Dice;
+use crate::stream::Codec;
+use crate::{process, software, valgrind};
+
+/// What every trial needs.
+#[derive(Debug)]
+pub struct Setting {
+    /// The whole streams.
+    pub bases: Vec<Base>,
+    /// Who decodes.
+    pub player: Player,
+    /// The driver and the display.
+    pub environment: Environment,
+    /// Where damaged streams lie.
+    pub folder: PathBuf,
+    /// How long one may take.
+    pub limit: Duration,
+}
+
+/// What became of a damaged stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Exact from the last key frame on.
+    Recovered,
+    /// Not so, and ffmpeg's own decoder did not get there either.
+    Neither,
+    /// A crash, a hang, a leak, or wrong pictures.
+    Failed(String),
+}
+
+/// One damaged stream.
+#[derive(Debug)]
+pub struct Trial {
+    /// The stream it was, and what was done to it.
+    pub title: String,
+    /// How it went.
+    pub verdict: Verdict,
+}
+
+/// Damages a stream as `seed` draws it and plays it; under valgrind as well if `checked`. The file stays if it
+/// fails.
+pub fn run(setting: &Setting, seed: u64, checked: bool) -> Result<Trial, String> {
+    let mut dice = Dice::new(seed);
+    let of = |dice: &mut Dice| dice.range(0..=setting.bases.len() as u32 - 1) as usize;
+    let base = &setting.bases[of(&mut dice)];
+    let other = &setting.bases[of(&mut dice)];
+    let foreign = &other.coded.packets;
+    let mut coded = base.coded.clone();
+    let (done, _) = deal::damage(&mut coded, base.last_key, foreign, &mut dice);
+    let extension = if coded.codec == Codec::H264 { "264" } else { "ivf" };
+    let file = setting.folder.join(format!("damaged-{seed}.{extension}"));
+    fs::write(&file, coded.write()).map_err(|e| format!("{}: {e}", file.display()))?;
+    let title = format!("{seed}: {}: {}", base.name, done.join(", "));
+    let mut verdict = play(setting, base, &file);
+    if checked && verdict == Verdict::Recovered {
+        verdict = check(setting, base.coded.codec, &file);
+    }
+    if !matches!(verdict, Verdict::Failed(_)) {
+        fs::remove_file(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    Ok(Trial { title, verdict })
+}
+
+fn command(setting: &Setting, codec: Codec, file: &Path) -> Command {
+    setting.player.command(codec, file, &setting.environment)
+}
+
+fn play(setting: &Setting, base: &Base, file: &Path) -> Verdict {
+    let codec = base.coded.codec;
+    let done = match process::run(&mut command(setting, codec, file), setting.limit) {
+        Ok(done) => done,
+        Err(error) => return Verdict::Failed(error.to_string()),
+    };
+    if !done.status.success() {
+        return Verdict::Failed(format!("{}:\n{}", done.ending(), done.log_tail(20)));
+    }
+    if done.log.contains("panicked at") {
+        return Verdict::Failed(format!("a panic:\n{}", done.log_tail(20)));
+    }
+    let shown = pictures(&done.text());
+    let wanted = base.tail.iter().map(|frame| Some(&frame.md5));
+    let from = shown.len().saturating_sub(base.tail.len());
+    let got = shown[from..].iter().map(|picture| picture.md5.as_ref());
+    if got.eq(wanted) {
+        return Verdict::Recovered;
+    }
+    // A decoder has to take in what was damaged before: software is no better placed.
+    match software::probe(file) {
+        Ok(video) => match software::frames(file, &video, None, setting.limit) {
+            Ok(frames) if frames.ends_with(&base.tail) => {}
+            _ => return Verdict::Neither,
+        },
+        Err(_) => return Verdict::Neither,
+    }
+    Verdict::Failed(format!(
+        "the last {} of {} pictures are wrong:\n{}\n{}",
+        base.tail.len(),
+        shown.len(),
+        done.text().lines().rev().take(base.tail.len()).collect::<Vec<_>>().join("\n"),
+        done.log_tail(10)
+    ))
+}
+
+/// Under valgrind: no error, no leak in the driver.
+fn check(setting: &Setting, codec: Codec, file: &Path) -> Verdict {
+    let report = file.with_extension("xml");
+    let limit = setting.limit * 10;
+    let checked = valgrind::run(&command(setting, codec, file), &report, limit);
+    // It has been read.
+    let _ = fs::remove_file(&report);
+    match checked {
+        Err(why) => Verdict::Failed(why),
+        Ok(checked) if !checked.done.status.success() => {
+            Verdict::Failed(format!("under valgrind: {}", checked.done.ending()))
+        }
+        Ok(checked) if checked.errors.is_empty() => Verdict::Recovered,
+        Ok(checked) => Verdict::Failed(checked.errors.join("\n")),
+    }
+}
