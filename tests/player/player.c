@@ -3,9 +3,9 @@
  * A player that does not give up: decodes through VA-API with libavcodec and goes on when a picture cannot
  * be decoded or fetched, as people's players do and the ffmpeg program does not.
  *
- *	player h264|vp9|av1 FILE	(an Annex B byte stream, or IVF)
+ *	player h264|vp9|av1 FILE [software]	(an Annex B byte stream, or IVF)
  *
- * Prints a line per picture that came: the number of its packet, and the MD5 of its pixels as NV12 or P010,
+ * With a third word it decodes in software, for comparison. Prints a line per picture that came: the number of its packet, and the MD5 of its pixels as NV12 or P010,
  * or "lost".
  */
 #include <stdio.h>
@@ -53,6 +53,45 @@ static void print(const AVFrame *frame, const AVFrame *pixels)
 	putchar('\n');
 }
 
+/* A planar picture as the driver would have it. */
+static int pack(AVFrame *packed, const AVFrame *frame)
+{
+	int deep = frame->format == AV_PIX_FMT_YUV420P10, size = deep ? 2 : 1;
+
+	if (!deep && frame->format != AV_PIX_FMT_YUV420P && frame->format != AV_PIX_FMT_YUVJ420P)
+		return -1;
+	packed->format = deep ? AV_PIX_FMT_P010 : AV_PIX_FMT_NV12;
+	packed->width = frame->width;
+	packed->height = frame->height;
+	if (av_frame_get_buffer(packed, 0) < 0)
+		fail("no memory for a picture");
+	for (int plane = 0; plane < 3; plane++) {
+		int width = plane ? (frame->width + 1) / 2 : frame->width;
+		int height = plane ? (frame->height + 1) / 2 : frame->height, step = plane ? 2 : 1;
+
+		for (int y = 0; y < height; y++) {
+			const uint8_t *from = frame->data[plane] + y * frame->linesize[plane];
+			uint8_t *to = packed->data[!!plane] + y * packed->linesize[!!plane];
+
+			if (plane == 2)
+				to += size;
+			for (int x = 0; x < width; x++, from += size, to += size * step) {
+				if (deep)
+					*(uint16_t *)to = *(const uint16_t *)from << 6;
+				else
+					*to = *from;
+			}
+		}
+	}
+	return 0;
+}
+
+static int fetch(AVFrame *pixels, const AVFrame *frame)
+{
+	return frame->format == AV_PIX_FMT_VAAPI ? av_hwframe_transfer_data(pixels, frame, 0) :
+						   pack(pixels, frame);
+}
+
 static void receive(void)
 {
 	AVFrame *frame = av_frame_alloc(), *pixels = av_frame_alloc();
@@ -60,7 +99,7 @@ static void receive(void)
 	if (!frame || !pixels)
 		fail("no memory");
 	while (avcodec_receive_frame(decoder, frame) == 0) {
-		if (frame->format == AV_PIX_FMT_VAAPI && av_hwframe_transfer_data(pixels, frame, 0) == 0)
+		if (fetch(pixels, frame) == 0)
 			print(frame, pixels);
 		else
 			printf("%lld lost\n", (long long)frame->pts);
@@ -131,11 +170,13 @@ int main(int argc, char **argv)
 	uint8_t *data;
 	size_t size;
 	FILE *file;
+	int software;
 
-	if (argc != 3)
-		fail("usage: player CODEC FILE");
-	/* libavcodec's own decoders, which have the hardware's interface. */
-	codec = avcodec_find_decoder_by_name(argv[1]);
+	software = argc == 4;
+	if (argc != 3 && !software)
+		fail("usage: player CODEC FILE [software]");
+	/* libavcodec's own decoders, which have the hardware's interface. Of AV1 that is all that they have. */
+	codec = avcodec_find_decoder_by_name(software && !strcmp(argv[1], "av1") ? "libdav1d" : argv[1]);
 	file = fopen(argv[2], "rb");
 	if (!codec || !file)
 		fail("no such codec or file");
@@ -149,12 +190,15 @@ int main(int argc, char **argv)
 
 	decoder = avcodec_alloc_context3(codec);
 	av_dict_set(&options, "connection_type", "x11", 0);
-	if (!decoder ||
-	    av_hwdevice_ctx_create(&device, AV_HWDEVICE_TYPE_VAAPI, NULL, options, 0) < 0)
-		fail("no VA-API");
+	if (!decoder)
+		fail("no memory");
+	if (!software) {
+		if (av_hwdevice_ctx_create(&device, AV_HWDEVICE_TYPE_VAAPI, NULL, options, 0) < 0)
+			fail("no VA-API");
+		decoder->hw_device_ctx = device;
+		decoder->get_format = choose;
+	}
 	av_dict_free(&options);
-	decoder->hw_device_ctx = device;
-	decoder->get_format = choose;
 	if (avcodec_open2(decoder, codec, NULL) < 0)
 		fail("cannot open the decoder");
 	if (!strcmp(argv[1], "h264"))

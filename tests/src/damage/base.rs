@@ -146,8 +146,6 @@ const RECIPES: &[Recipe] = &[
             "8",
             "-lag-in-frames",
             "6",
-            "-aom-params",
-            "enable-fwd-kf=0",
         ],
     },
     Recipe {

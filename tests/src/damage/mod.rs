@@ -12,10 +12,10 @@ use std::time::Duration;
 pub use base::{Base, make_all};
 
 use crate::driver::Environment;
-use crate::player::{Player, pictures};
+use crate::player::{Picture, Player, pictures};
 use crate::random::dice::Dice;
 use crate::stream::Codec;
-use crate::{process, software, valgrind};
+use crate::{process, valgrind};
 
 /// What every trial needs.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub enum Verdict {
     Recovered,
     /// Not so, and ffmpeg's own decoder did not get there either.
     Neither,
+    /// libavcodec crashed by itself, before the driver was asked or after it had answered.
+    Client,
     /// A crash, a hang, a leak, or wrong pictures.
     Failed(String),
 }
@@ -86,6 +88,9 @@ fn play(setting: &Setting, base: &Base, file: &Path) -> Verdict {
         Ok(done) => done,
         Err(error) => return Verdict::Failed(error.to_string()),
     };
+    if let Some(signal) = done.killed_by() {
+        return crash(setting, codec, file, &format!("{signal}:\n{}", done.log_tail(20)));
+    }
     if !done.status.success() {
         return Verdict::Failed(format!("{}:\n{}", done.ending(), done.log_tail(20)));
     }
@@ -93,19 +98,15 @@ fn play(setting: &Setting, base: &Base, file: &Path) -> Verdict {
         return Verdict::Failed(format!("a panic:\n{}", done.log_tail(20)));
     }
     let shown = pictures(&done.text());
-    let wanted = base.tail.iter().map(|frame| Some(&frame.md5));
-    let from = shown.len().saturating_sub(base.tail.len());
-    let got = shown[from..].iter().map(|picture| picture.md5.as_ref());
-    if got.eq(wanted) {
+    if ends_with(&shown, base) {
         return Verdict::Recovered;
     }
-    // A decoder has to take in what was damaged before: software is no better placed.
-    match software::probe(file) {
-        Ok(video) => match software::frames(file, &video, None, setting.limit) {
-            Ok(frames) if frames.ends_with(&base.tail) => {}
-            _ => return Verdict::Neither,
-        },
-        Err(_) => return Verdict::Neither,
+    // Packets may be lost before the decoder, and pictures after it: libavcodec does the same in software.
+    let mut software = command(setting, codec, file);
+    software.arg("software");
+    match process::run(&mut software, setting.limit) {
+        Ok(done) if ends_with(&pictures(&done.text()), base) => {}
+        _ => return Verdict::Neither,
     }
     Verdict::Failed(format!(
         "the last {} of {} pictures are wrong:\n{}\n{}",
@@ -114,6 +115,29 @@ fn play(setting: &Setting, base: &Base, file: &Path) -> Verdict {
         done.text().lines().rev().take(base.tail.len()).collect::<Vec<_>>().join("\n"),
         done.log_tail(10)
     ))
+}
+
+/// Whether the last pictures are those of the whole stream.
+fn ends_with(shown: &[Picture], base: &Base) -> bool {
+    let wanted = base.tail.iter().map(|frame| Some(&frame.md5));
+    let from = shown.len().saturating_sub(base.tail.len());
+    shown[from..].iter().map(|picture| picture.md5.as_ref()).eq(wanted)
+}
+
+/// Whose crash it was: valgrind sees whether the driver was in any stack, or wrote where it may not.
+fn crash(setting: &Setting, codec: Codec, file: &Path, what: &str) -> Verdict {
+    let report = file.with_extension("xml");
+    let checked = valgrind::run(&command(setting, codec, file), &report, setting.limit * 10);
+    // It has been read.
+    let _ = fs::remove_file(&report);
+    match checked {
+        // The same end, and the driver had no part in it.
+        Ok(checked) if checked.errors.is_empty() && checked.done.killed_by().is_some() => {
+            Verdict::Client
+        }
+        Ok(checked) => Verdict::Failed(format!("{what}\n{}", checked.errors.join("\n"))),
+        Err(why) => Verdict::Failed(format!("{what}\n{why}")),
+    }
 }
 
 /// Under valgrind: no error, no leak in the driver.

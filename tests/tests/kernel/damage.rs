@@ -30,19 +30,21 @@ pub fn of_streams(bed: &Bed) -> Result<(), Failed> {
         folder: bed.setting.scratch.clone(),
         limit: Duration::from_secs(120),
     };
-    let (mut neither, total) = (0, seeds.end - seeds.start);
+    let (mut recovered, total) = (0, seeds.end - seeds.start);
     for (number, seed) in seeds.enumerate() {
         let trial = damage::run(&setting, seed, false)?;
         match trial.verdict {
-            Verdict::Recovered => {}
-            Verdict::Neither => neither += 1,
+            Verdict::Recovered => recovered += 1,
+            Verdict::Neither | Verdict::Client => {}
             Verdict::Failed(why) => return Err(format!("{}\n{why}", trial.title).into()),
         }
         if number % 500 == 499 {
             println!("{} of {total} damaged streams", number + 1);
         }
     }
-    println!("{} exact from the last key frame on, {neither} not, as in ffmpeg", total - neither);
+    println!(
+        "{recovered} of {total} exact from the last key frame on, the others not in ffmpeg either"
+    );
     Statistics::wait_for_idle()?;
     // It is the one that was started: it would have been missed otherwise.
     Ok(daemon.stop()?)

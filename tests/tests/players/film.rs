@@ -73,7 +73,7 @@ impl Film {
         command.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i"]);
         command.arg(format!("testsrc2=size={width}x{height}:rate=5:duration=1"));
         command.arg("-vf").arg(format!(
-            "tpad=stop_mode=clone:stop_duration=60,format=gbrp,gblur=sigma=1.5,\
+            "tpad=stop_mode=clone:stop_duration=60,format=gbrp,gblur=sigma=4,\
              scale=out_color_matrix={matrix}:out_range={range},format={}",
             self.pixels
         ));

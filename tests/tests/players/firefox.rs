@@ -81,7 +81,7 @@ pub fn command(film: &Film, path: &Path, folder: &Path) -> Result<Command, Strin
     command.env("MOZ_ENABLE_WAYLAND", "1").env("HOME", &profile);
     command
         .env_remove("LIBVA_DRIVERS_PATH")
-        .env("MOZ_LOG", "PlatformDecoderModule:5,FFmpegVideo:5,Dmabuf:4");
+        .env("MOZ_LOG", "PlatformDecoderModule:3,FFmpegVideo:5");
     Ok(command)
 }
 

@@ -6,8 +6,8 @@
 //! a single thread decodes it where not.
 //!
 //! The references are in the decoder, so that the way can change at key frames only. The first
-//! pictures after one are kept for a while: if it turns out soon that the client works ahead, another decoder
-//! decodes them once more.
+//! packets after one are kept for a while: if it turns out soon that the client works ahead, another decoder
+//! decodes them once more. So it does after damage, which a libavcodec decoder may not get over.
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,10 @@ pub(crate) struct AdaptiveDecoder {
     threads: usize,
     pub(super) division: Division,
     decoder: FfmpegDecoder,
-    /// The packets since the key frame, if the division is not final yet.
-    trial: Option<Vec<Vec<u8>>>,
+    /// The packets since the key frame, as long as another decoder may have to begin with it.
+    kept: Option<Vec<Vec<u8>>>,
+    /// The picture of that key frame.
+    key: u64,
     /// The last packet was a first field: its second field needs the decoder that has it.
     half: bool,
     /// Pictures in a row that came when the one before was decoded.
@@ -37,6 +39,11 @@ pub(crate) struct AdaptiveDecoder {
     /// The client has worked ahead since it last was one that waits.
     ahead: bool,
     pace: Pace,
+    /// A picture was damaged. libavcodec's slice contexts decode some pictures wrongly after that, key frames
+    /// included, and for good (as `ffmpeg` itself does): another decoder has to take the next key frame.
+    spoiled: bool,
+    /// That was before the last key frame, and came to light after it.
+    late: bool,
 }
 
 /// What the time since the last key frame went into.
@@ -85,11 +92,14 @@ impl AdaptiveDecoder {
             threads,
             division,
             decoder: FfmpegDecoder::new(codec, threads, division)?,
-            trial: None,
+            kept: None,
+            key: 0,
             half: false,
             lone: 0,
             ahead: false,
             pace: Pace::default(),
+            spoiled: false,
+            late: false,
         })
     }
 
@@ -103,7 +113,7 @@ impl AdaptiveDecoder {
     }
 
     fn change(&mut self, division: Division, out: &mut Vec<Output>) {
-        if division == self.division {
+        if division == self.division && !self.spoiled {
             return;
         }
         match FfmpegDecoder::new(self.codec, self.threads, division) {
@@ -111,6 +121,7 @@ impl AdaptiveDecoder {
                 self.decoder.finish(u64::MAX, out);
                 self.decoder = decoder;
                 self.division = division;
+                (self.spoiled, self.late) = (false, false);
             }
             Err(error) => log::warn!("{error}: decoding goes on as before"),
         }
@@ -118,10 +129,47 @@ impl AdaptiveDecoder {
 
     /// Decodes the pictures since the key frame once more, each on a thread.
     fn start_again(&mut self, out: &mut Vec<Output>) {
-        let packets = self.trial.take().unwrap_or_default();
+        let packets = self.kept.take().unwrap_or_default();
+        let before = out.len();
         self.change(Division::Pictures, out);
         if self.division == Division::Pictures {
             packets.iter().for_each(|packet| self.decoder.repeat(packet));
+        }
+        // What the decoder before had still to say, and what is repeated, is damaged for this one as well.
+        self.inspect(before, out);
+        self.late = false;
+    }
+
+    /// Takes note of damage in what has been answered from number `from` on.
+    fn inspect(&mut self, from: usize, out: &[Output]) {
+        for answer in &out[from..] {
+            if !answer.picture.as_ref().is_ok_and(|decoded| decoded.damage.is_none()) {
+                self.spoiled = true;
+                self.late |= answer.id < self.key;
+            }
+        }
+    }
+
+    /// Whether, and how, the pictures from the last key frame on need another decoder, as far as `packet` tells.
+    fn reconsider(&mut self, packet: &Packet<'_>, out: &mut Vec<Output>) {
+        let Some(packets) = &self.kept else { return };
+        if self.half {
+            // The next packet decides.
+            return;
+        }
+        if self.division == Division::Parts {
+            let full = packets.len() >= TRIAL;
+            let ahead = packet.queued || self.ahead;
+            if ahead || full && self.choose(packet.parts) == Division::Pictures {
+                self.start_again(out);
+            } else if full {
+                self.kept = None;
+            }
+        } else if self.late {
+            self.start_again(out);
+        } else if packets.len() >= self.threads {
+            // All from before the key frame are answered.
+            self.kept = None;
         }
     }
 
@@ -140,34 +188,34 @@ impl Decoder for AdaptiveDecoder {
         if self.threads > 1 {
             self.watch(&packet);
             self.pace.sends();
-            if packet.key {
-                self.change(self.choose(packet.parts), out);
-                self.trial = (self.division == Division::Parts).then(Vec::new);
-                self.pace = Pace { sent: self.pace.sent, ..Pace::default() };
-            } else if let Some(packets) = &self.trial {
-                let full = packets.len() >= TRIAL;
-                let ahead = packet.queued || self.ahead;
-                if self.half {
-                    // The next packet decides.
-                } else if ahead || full && self.choose(packet.parts) == Division::Pictures {
-                    self.start_again(out);
-                } else if full {
-                    self.trial = None;
-                }
-            }
-            self.half = packet.first_field.is_some();
-            if let Some(packets) = &mut self.trial {
-                packets.push(packet.bytes.to_vec());
-            }
         }
+        if packet.key {
+            let alone = self.threads == 1;
+            let division = if alone { Division::Pictures } else { self.choose(packet.parts) };
+            self.change(division, out);
+            self.late = false;
+            self.kept = (!alone).then(Vec::new);
+            self.key = packet.id;
+            self.pace = Pace { sent: self.pace.sent, ..Pace::default() };
+        } else {
+            self.reconsider(&packet, out);
+        }
+        self.half = packet.first_field.is_some();
+        if let Some(packets) = &mut self.kept {
+            packets.push(packet.bytes.to_vec());
+        }
+        let before = out.len();
         self.decoder.send(packet, out);
+        self.inspect(before, out);
         if self.division == Division::Parts {
             self.pace.completes();
         }
     }
 
     fn finish(&mut self, last: u64, out: &mut Vec<Output>) {
+        let before = out.len();
         self.decoder.finish(last, out);
+        self.inspect(before, out);
         self.pace.completes();
     }
 
@@ -177,12 +225,14 @@ impl Decoder for AdaptiveDecoder {
         show: &mut dyn FnMut(usize, &PlanarView<'_>),
         out: &mut Vec<Output>,
     ) {
+        let before = out.len();
         self.decoder.finish_in_view(last, show, out);
+        self.inspect(before, out);
         self.pace.completes();
     }
 
     fn reset(&mut self, out: &mut Vec<Output>) {
-        self.trial = None;
+        self.kept = None;
         self.decoder.reset(out);
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     ffi::{CStr, c_int},
     ptr::{self, NonNull},
+    sync::OnceLock,
 };
 
 use daedalus_uapi::Codec;
@@ -15,6 +16,21 @@ use crate::{Error, Result};
 /// program can ask for (at most `AV_LOG_TRACE`, 56). libavcodec's log callback and level are global and
 /// belong to the host. The sum must stay below 256, where the bits that colour a message begin.
 const LOG_LEVEL_OFFSET: c_int = 128;
+
+/// What is added in this process. Firefox' callback ends the process at a level that it does not know, and
+/// shows messages to nobody but those who ask for them by MOZ_LOG.
+fn log_level_offset() -> c_int {
+    static OFFSET: OnceLock<c_int> = OnceLock::new();
+    *OFFSET.get_or_init(|| if is_loaded(c"libxul.so") { 0 } else { LOG_LEVEL_OFFSET })
+}
+
+/// Whether this process has loaded the library.
+fn is_loaded(name: &CStr) -> bool {
+    // SAFETY: a terminated string; RTLD_NOLOAD runs no code of a library.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
+    // SAFETY: a handle that was opened just now, and is not used again.
+    !handle.is_null() && unsafe { libc::dlclose(handle) } == 0
+}
 
 /// How often the decoder may answer one packet before it counts as broken. One packet of a correct
 /// stream gives at most a few frames.
@@ -69,7 +85,7 @@ impl Context {
                 Division::Pictures => av::FF_THREAD_FRAME,
                 Division::Parts => av::FF_THREAD_SLICE,
             } as c_int;
-            fields.log_level_offset = LOG_LEVEL_OFFSET;
+            fields.log_level_offset = log_level_offset();
             fields.flags |= av::AV_CODEC_FLAG_OUTPUT_CORRUPT as c_int;
             fields.flags2 |= av::AV_CODEC_FLAG2_SHOW_ALL as c_int;
             captures.install(fields);
@@ -176,4 +192,16 @@ pub(super) fn error_text(status: c_int) -> String {
     unsafe { av::av_strerror(status, text.as_mut_ptr(), text.len()) };
     // SAFETY: terminated, see above.
     unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_of_this_process_are_known() {
+        assert!(is_loaded(c"libc.so.6"));
+        assert!(!is_loaded(c"libxul.so"));
+        assert_eq!(log_level_offset(), LOG_LEVEL_OFFSET);
+    }
 }

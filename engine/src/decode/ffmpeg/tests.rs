@@ -315,6 +315,43 @@ fn the_division_of_work_may_change_at_any_time() {
     }
 }
 
+/// A key frame of four slices, and the beginning of a slice of the next picture.
+const CUT_SLICE: &[u8] = include_bytes!("../../../tests/data/cut-slice.h264");
+
+#[test]
+fn key_frames_after_damage_are_right() {
+    let cut = CUT_SLICE.windows(4).rposition(|window| window == [0, 0, 0, 1]).unwrap();
+    let (key, slice) = CUT_SLICE.split_at(cut);
+    // Damage right before a key frame, or a little earlier.
+    for (threads, gap) in (1..=8).flat_map(|threads| (0..4).map(move |gap| (threads, gap))) {
+        let mut packets = vec![(key, true), (slice, false)];
+        packets.extend(std::iter::repeat_n((key, false), gap));
+        packets.extend(std::iter::repeat_n((key, true), 1));
+        packets.extend(std::iter::repeat_n((key, false), 20));
+        for waits in [true, false] {
+            let mut decoder = AdaptiveDecoder::new(Codec::H264, threads).unwrap();
+            let mut out = Vec::new();
+            for (id, (bytes, key)) in (1..).zip(&packets) {
+                let queued = !waits && id < packets.len() as u64;
+                let plain = Packet::plain(id, bytes);
+                decoder.send(Packet { key: *key, parts: 4, queued, ..plain }, &mut out);
+                if waits {
+                    decoder.finish(id, &mut out);
+                }
+            }
+            decoder.finish(u64::MAX, &mut out);
+            let pictures: Vec<_> = out.into_iter().map(|answer| answer.picture.unwrap()).collect();
+            assert_eq!(pictures.len(), packets.len());
+            assert!(pictures[1].damage.is_some());
+            let right = checksum(&pictures[0]);
+            for (at, picture) in pictures.iter().enumerate().skip(gap + 2) {
+                let what = format!("{threads} threads, gap {gap}, waits {waits}, picture {at}");
+                assert_eq!(checksum(picture), right, "{what}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_picture_is_shown_while_it_is_being_decoded() {
     let units = access_units(BFRAMES);
