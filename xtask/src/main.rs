@@ -13,6 +13,7 @@ mod cargo;
 mod conformance;
 mod demo;
 mod fresh;
+mod fuzz;
 mod kernel_tests;
 mod kmod;
 mod lint;
@@ -56,6 +57,9 @@ enum Command {
     /// Decode streams with every number of decoder threads under random scheduling delays and compare
     /// every frame
     Threads(threads::Options),
+    /// Look for inputs that break something, with libFuzzer and AddressSanitizer; without a target, list
+    /// them
+    Fuzz(fuzz::Options),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
     /// Build daedalus_drv_video.so and daedalusd and say where they are
@@ -100,6 +104,7 @@ fn main() -> ExitCode {
         Command::Random(arguments) => random::run(&arguments),
         Command::Bench(options) => bench::run(&options),
         Command::Threads(options) => threads::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),
