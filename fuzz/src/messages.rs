@@ -135,14 +135,16 @@ fn frame(input: &mut Input<'_>, off: bool, message: &mut DecodeMessage) {
     }
     let sample = if format == b"P010" { 2 } else { 1 };
     let pitch = (message.width.next_multiple_of(2) * sample).next_multiple_of(PITCH);
-    let (luma, chroma) = (pitch * message.height, pitch * message.height.div_ceil(2));
+    // What is too large to be said is no frame anyway.
+    let luma = pitch.wrapping_mul(message.height);
+    let chroma = pitch.wrapping_mul(message.height.div_ceil(2));
     message.pitch = [pitch; 2];
     if format == b"NM12" {
         message.num_buffers = 2;
         message.buffer_size = [luma, chroma];
     } else {
         message.num_buffers = 1;
-        message.buffer_size = [luma + chroma, 0];
+        message.buffer_size = [luma.wrapping_add(chroma), 0];
         message.offset = [0, luma];
     }
 }

@@ -119,7 +119,8 @@ impl Picture {
         }
     }
 
-    /// Cuts coded data to `most` bytes a slice and has the parameters say so.
+    /// Cuts coded data to `most` bytes a slice and has the parameters say so. Of H.264's slice parameters
+    /// the reference lists and weights go as well: the driver reads those in the slice's own header.
     pub fn shorten(&mut self, codec: Codec, most: u32) {
         for buffer in &mut self.buffers {
             if buffer.kind == va::VASliceDataBufferType {
@@ -136,6 +137,9 @@ impl Picture {
                     |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| element[at + byte]));
                 let size = word(0).min(most.saturating_sub(word(4)));
                 element[..4].copy_from_slice(&size.to_le_bytes());
+                if codec == Codec::H264 {
+                    element[offset_of!(va::VASliceParameterBufferH264, RefPicList0)..].fill(0);
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ use daedalus_fuzz::{TABLE, Target};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Changed inputs of a target.
-const CHANGED: usize = 200;
+const CHANGED: usize = 1000;
 
 /// A thread has panicked, even if the driver has caught it.
 static PANICKED: AtomicBool = AtomicBool::new(false);

@@ -23,7 +23,7 @@ const WINDOWS: usize = 4;
 const SLICE: u32 = 48;
 const FRAME: u32 = 384;
 /// Coded bytes of a picture that is decoded.
-const DECODED: u32 = 4096;
+const DECODED: u32 = 1536;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);

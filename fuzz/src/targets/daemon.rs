@@ -97,7 +97,11 @@ pub fn run(bytes: &[u8]) {
         if input.is_empty() {
             break;
         }
-        messages.push_back(messages::read(&mut input, number));
+        let message = messages::read(&mut input, number);
+        // A message of nothing would be the end of the device.
+        if !message.is_empty() {
+            messages.push_back(message);
+        }
     }
     let longest = messages.iter().map(Vec::len).max().unwrap_or_default();
     let state = State { messages, patient, requests: HashMap::new() };

@@ -29,8 +29,8 @@ fn check(frame: &Frame) {
         FrameFormat::Nv12 => 1,
         FrameFormat::P010 => 2,
     };
-    let chroma_width = (u128::from(frame.width) + 1) / 2 * 2;
-    let chroma_height = (u128::from(frame.height) + 1) / 2;
+    let chroma_width = u128::from(frame.width).div_ceil(2) * 2;
+    let chroma_height = u128::from(frame.height).div_ceil(2);
     let sizes = [(frame.width.into(), frame.height.into()), (chroma_width, chroma_height)];
     for (plane, (width, rows)) in frame.planes.iter().zip(sizes) {
         let end = u128::from(plane.offset) + (rows - 1) * u128::from(plane.pitch) + width * sample;

@@ -46,7 +46,7 @@ pub fn run(
     for _ in 0..jobs {
         let mut command = program.command(target);
         command.arg(format!("-max_total_time={}", time.as_secs()));
-        command.args(["-print_final_stats=1", "-reload=10", "-use_value_profile=1"]);
+        command.args(["-print_final_stats=1", "-reload=10"]);
         command.args(target.inputs());
         let mut child = command
             .stdout(Stdio::null())

@@ -12,65 +12,101 @@ use crate::{project, table};
 /// Replaying some thousand inputs takes seconds; finding names for edges takes longer.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Edges: those that were passed, and all.
+/// Things that were reached, and all that there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Edges {
-    passed: u64,
+struct Count {
+    reached: u64,
     all: u64,
+}
+
+impl Count {
+    fn add(&mut self, other: Count) {
+        self.reached += other.reached;
+        self.all += other.all;
+    }
+
+    fn cells(self) -> [String; 3] {
+        let percent = self.reached * 100 / self.all.max(1);
+        [self.reached.to_string(), self.all.to_string(), percent.to_string()]
+    }
+}
+
+/// A function in the source; each of its instances has edges of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Function {
+    file: String,
+    line: String,
+    /// Without type arguments.
+    name: String,
 }
 
 /// Runs all inputs of a target and returns a table: a row for each source file. `None` where edges have
 /// no names, for want of llvm-symbolizer.
+///
+/// Functions are the better measure: many an edge leads to a panic that nothing reaches, or cleans up after
+/// one.
 pub fn of(program: &Program, target: &Target) -> Result<Option<String>, String> {
     let mut command = program.command(target);
     command.args(["-runs=0", "-print_coverage=1"]).args(target.inputs());
     let done = process::run(&mut command, LIMIT).map_err(|e| e.to_string())?;
-    let mut files: BTreeMap<String, Edges> = BTreeMap::new();
-    for (file, edges) in done.log.lines().filter_map(function) {
-        let Some(file) = source(&file) else { continue };
-        if !target.sources.iter().any(|source| file.starts_with(source)) {
-            continue;
+    let mut functions: BTreeMap<Function, Count> = BTreeMap::new();
+    for (function, edges) in done.log.lines().filter_map(function) {
+        if target.sources.iter().any(|source| function.file.starts_with(source)) {
+            functions.entry(function).or_default().add(edges);
         }
-        let sum = files.entry(file).or_default();
-        sum.passed += edges.passed;
-        sum.all += edges.all;
     }
-    if files.is_empty() {
+    if functions.is_empty() {
         return Ok(None);
     }
-    let mut rows = vec![["source", "edges", "of", "percent"].map(String::from).to_vec()];
-    let row = |name: &str, edges: &Edges| {
-        let percent = edges.passed * 100 / edges.all.max(1);
-        vec![name.to_owned(), edges.passed.to_string(), edges.all.to_string(), percent.to_string()]
-    };
-    rows.extend(files.iter().map(|(file, edges)| row(file, edges)));
-    let mut sum = Edges::default();
-    for edges in files.values() {
-        sum.passed += edges.passed;
-        sum.all += edges.all;
+    let mut files: BTreeMap<String, [Count; 2]> = BTreeMap::new();
+    let mut sum = [Count::default(); 2];
+    for (function, edges) in functions {
+        let entered = Count { reached: u64::from(edges.reached > 0), all: 1 };
+        let file = files.entry(function.file).or_default();
+        for counts in [file, &mut sum] {
+            counts[0].add(entered);
+            counts[1].add(edges);
+        }
     }
-    rows.push(row("all of these", &sum));
+    let mut rows = vec![
+        ["source", "functions", "of", "percent", "edges", "of", "percent"].map(String::from).into(),
+    ];
+    files.insert("~".into(), sum);
+    for (name, [functions, edges]) in files {
+        let name = if name == "~" { "all of these".into() } else { name };
+        rows.push([vec![name], functions.cells().into(), edges.cells().into()].concat());
+    }
     Ok(Some(table::render(&rows, 1)))
 }
 
-/// `COVERED_FUNC: hits: 1 edges: 2/3 name /path/file.rs:10`: the place and the edges. Of a function that
-/// was never entered libFuzzer says no edges but as `UNCOVERED_FUNC: ... edges: 0/3 ...`.
-fn function(line: &str) -> Option<(String, Edges)> {
+/// `COVERED_FUNC: hits: 1 edges: 2/3 name /path/file.rs:10`, or `UNCOVERED_FUNC`, of this project.
+fn function(line: &str) -> Option<(Function, Count)> {
     let rest = line.strip_prefix("COVERED_FUNC: ").or(line.strip_prefix("UNCOVERED_FUNC: "))?;
     let (_, rest) = rest.split_once("edges: ")?;
     let (edges, rest) = rest.split_once(' ')?;
-    let (passed, all) = edges.split_once('/')?;
-    let edges = Edges { passed: passed.parse().ok()?, all: all.parse().ok()? };
-    // A name may have spaces, a path of ours has none behind the project's folder.
-    let at = rest.rfind(project::root().to_str()?)?;
-    let place = &rest[at..];
-    Some((place.split(':').next()?.to_owned(), edges))
+    let (reached, all) = edges.split_once('/')?;
+    let edges = Count { reached: reached.parse().ok()?, all: all.parse().ok()? };
+    // A name may have spaces; the project's folder is not in one.
+    let root = project::root().to_str()?;
+    let at = rest.rfind(root)?;
+    let mut place = rest[at + root.len()..].trim_start_matches('/').split(':');
+    let (file, line) = (place.next()?.to_owned(), place.next()?.to_owned());
+    Some((Function { file, line, name: without_arguments(&rest[..at]) }, edges))
 }
 
-/// A file's path in the project.
-fn source(path: &str) -> Option<String> {
-    let path = path.strip_prefix(project::root().to_str()?)?;
-    Some(path.trim_start_matches('/').to_owned())
+/// `Table<Surface>>::get::<X>` has the same name as any other `Table`'s.
+fn without_arguments(name: &str) -> String {
+    let mut depth = 0_usize;
+    let mut kept = String::new();
+    for c in name.trim().chars() {
+        match c {
+            '<' => depth += 1,
+            '>' => depth = depth.saturating_sub(1),
+            c if depth == 0 => kept.push(c),
+            _ => {}
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -78,15 +114,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_are_counted_by_their_file() {
+    fn functions_are_known_by_their_place() {
         let root = project::root().display();
-        let line = format!(
-            "COVERED_FUNC: hits: 7 edges: 3/8 <a::B as c::D>::e {root}/engine/src/lib.rs:10:0"
-        );
-        let (file, edges) = function(&line).unwrap();
-        assert_eq!(source(&file).as_deref(), Some("engine/src/lib.rs"));
-        assert_eq!(edges, Edges { passed: 3, all: 8 });
-        assert_eq!(function("COVERED_FUNC: hits: 7 edges: 3/8 f /rustc/library/core.rs:1"), None);
+        let line =
+            |name| format!("COVERED_FUNC: hits: 7 edges: 3/8 {name} {root}/engine/src/lib.rs:10:0");
+        let (one, edges) = function(&line("<a::B<c::D>>::e::<f::G>")).unwrap();
+        assert_eq!((one.file.as_str(), one.line.as_str()), ("engine/src/lib.rs", "10"));
+        assert_eq!(edges, Count { reached: 3, all: 8 });
+        let (other, _) = function(&line("<a::B<i::J>>::e::<k::L>")).unwrap();
+        assert_eq!(one, other);
+        let elsewhere = "COVERED_FUNC: hits: 7 edges: 3/8 f /rustc/library/core.rs:1";
+        assert_eq!(function(elsewhere), None);
         assert_eq!(function("#7 NEW cov: 3"), None);
     }
 }

@@ -14,6 +14,9 @@ const MEMORY: usize = 4096;
 /// Seconds after which an input counts as hanging.
 const PATIENCE: usize = 60;
 
+/// Links gcc's AddressSanitizer.
+const GCC_RUNTIME: &str = "-Zpre-link-arg=-Wl,--push-state,--no-as-needed,-lasan,--pop-state";
+
 /// The built program.
 pub struct Program(PathBuf);
 
@@ -83,7 +86,8 @@ impl Compiler {
             .any(|name| name.starts_with("librustc") && name.ends_with("_rt.asan.a"));
         if !own {
             eprintln!("x: this Rust has no AddressSanitizer of its own: taking gcc's");
-            flags.extend(["-Zexternal-clangrt", "-Clink-arg=-fsanitize=address"]);
+            // It has to come before all other libraries.
+            flags.extend(["-Zexternal-clangrt", GCC_RUNTIME]);
         }
         flags
     }
