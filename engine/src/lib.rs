@@ -12,7 +12,9 @@ mod decode;
 mod error;
 mod frame;
 mod pack;
-mod reconstruct;
+// Not part of the engine's face: for what writes without decoding (fuzz/).
+#[doc(hidden)]
+pub mod reconstruct;
 mod session;
 
 pub use error::{Error, Result};

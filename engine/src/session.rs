@@ -118,20 +118,11 @@ impl Session {
     /// Starts a session: a decoder and its threads. Fails if the decoder cannot be set up.
     pub fn new(codec: Codec, options: &Options) -> Result<Session> {
         let threads = options.threads.max(1);
-        let (writer, decoder): (Box<dyn Writer>, Box<dyn Decoder>) = match codec {
-            Codec::H264 => (
-                Box::new(reconstruct::h264::H264Writer::new()),
-                Box::new(AdaptiveDecoder::new(codec, threads)?),
-            ),
-            Codec::Vp9 => (
-                Box::new(reconstruct::vp9::Vp9Writer::new()),
-                Box::new(AdaptiveDecoder::new(codec, threads)?),
-            ),
-            Codec::Av1 => {
-                (Box::new(reconstruct::av1::Av1Writer::new()), Box::new(Av1Decoder::new(threads)?))
-            }
+        let decoder: Box<dyn Decoder> = match codec {
+            Codec::H264 | Codec::Vp9 => Box::new(AdaptiveDecoder::new(codec, threads)?),
+            Codec::Av1 => Box::new(Av1Decoder::new(threads)?),
         };
-        Session::of(codec, writer, decoder, options.depth)
+        Session::of(codec, reconstruct::writer(codec), decoder, options.depth)
     }
 
     fn of(

@@ -14,6 +14,7 @@ mod conformance;
 mod damage;
 mod demo;
 mod fresh;
+mod fuzz;
 mod kernel_tests;
 mod kmod;
 mod lint;
@@ -64,6 +65,9 @@ enum Command {
     Threads(threads::Options),
     /// Have sessions open, seek and close for a long time, compare every picture, and see that nothing grows
     Soak(soak::Options),
+    /// Look for inputs that break something, with libFuzzer and AddressSanitizer; without a target, list
+    /// them
+    Fuzz(fuzz::Options),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
     /// Build daedalus_drv_video.so and daedalusd and say where they are
@@ -110,6 +114,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Threads(options) => threads::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
         Command::Lint => lint::run(),

@@ -6,13 +6,13 @@ pub(crate) mod av1;
 pub(crate) mod h264;
 pub(crate) mod vp9;
 
-use daedalus_uapi::Controls;
+use daedalus_uapi::{Codec, Controls};
 
 use crate::Result;
 
 /// What there is to know about a request beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Step {
+pub struct Step {
     /// Forget all references first: the request starts anew where the bitstream alone does not say so.
     pub reset: bool,
     /// H.264: the request is the second field of the frame whose first field was written last.
@@ -27,7 +27,7 @@ pub(crate) struct Step {
 
 /// Which rows of a frame a field has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Parity {
+pub enum Parity {
     /// The even rows, from 0.
     Top,
     /// The odd rows.
@@ -35,7 +35,7 @@ pub(crate) enum Parity {
 }
 
 /// Writes the bitstream of one session, request after request.
-pub(crate) trait Writer: Send {
+pub trait Writer: Send {
     /// Appends the bytes of one request, which later ones name by `timestamp`, to `packet`. On error
     /// nothing may be sent to the decoder for it; the writer stays usable for the next request.
     fn write(
@@ -45,4 +45,13 @@ pub(crate) trait Writer: Send {
         data: &[u8],
         packet: &mut Vec<u8>,
     ) -> Result<Step>;
+}
+
+/// The writer for a new session.
+pub fn writer(codec: Codec) -> Box<dyn Writer> {
+    match codec {
+        Codec::H264 => Box::new(h264::H264Writer::new()),
+        Codec::Vp9 => Box::new(vp9::Vp9Writer::new()),
+        Codec::Av1 => Box::new(av1::Av1Writer::new()),
+    }
 }

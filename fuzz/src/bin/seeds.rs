@@ -1,0 +1,197 @@
+//! Recordings → first inputs of every target: `seeds FOLDER RECORDING...` writes `FOLDER/TARGET/...`.
+
+use std::{collections::HashMap, fs, path::Path, process::ExitCode};
+
+use daedalus_drv_video::codec::{self, Draft};
+use daedalus_fuzz::{
+    controls::Request,
+    input::Output,
+    messages::{self, Written},
+    pictures::Picture,
+    recording::{self, Context},
+    targets::{buffers, calls},
+};
+use daedalus_uapi::{Codec, Controls};
+use libva_sys as va;
+use zerocopy::IntoBytes;
+
+/// Pictures of one input.
+const WINDOW: usize = 4;
+/// Inputs of one stream.
+const WINDOWS: usize = 4;
+/// Coded bytes of a slice, where they are not decoded, and of VP9, whose compressed header is in there.
+const SLICE: u32 = 48;
+const FRAME: u32 = 384;
+/// Coded bytes of a picture that is decoded.
+const DECODED: u32 = 1536;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(folder) = arguments.next() else {
+        eprintln!("usage: seeds FOLDER RECORDING...");
+        return ExitCode::from(2);
+    };
+    for recording in arguments {
+        let name = Path::new(&recording).file_stem().unwrap_or_default().to_string_lossy();
+        let done = fs::read(&recording).and_then(|bytes| {
+            let streams = recording::read(&bytes);
+            streams.iter().enumerate().try_for_each(|(number, (context, pictures))| {
+                let name = format!("{name}-{number}");
+                stream(&Seeds { folder: Path::new(&folder), name: &name }, context, pictures)
+            })
+        });
+        if let Err(error) = done {
+            eprintln!("seeds: {}: {error}", recording.to_string_lossy());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Where the inputs of one stream go.
+struct Seeds<'a> {
+    folder: &'a Path,
+    name: &'a str,
+}
+
+impl Seeds<'_> {
+    fn write(&self, target: &str, number: usize, bytes: &[u8]) -> std::io::Result<()> {
+        let folder = self.folder.join(target);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(format!("{}-{number}", self.name)), bytes)
+    }
+}
+
+fn stream(seeds: &Seeds<'_>, context: &Context, pictures: &[Picture]) -> std::io::Result<()> {
+    let codec = context.codec();
+    let word = match codec {
+        Codec::H264 => "h264",
+        Codec::Vp9 => "vp9",
+        Codec::Av1 => "av1",
+    };
+    for (number, window) in pictures.chunks(WINDOW).take(WINDOWS).enumerate() {
+        let mut output = Output::default();
+        let known = buffers::profiles(codec);
+        let profile = known.iter().position(|profile| *profile == context.profile);
+        output.u8(profile.unwrap_or(0) as u8);
+        output.u16(context.size.0);
+        output.u16(context.size.1);
+        for mut picture in window.iter().cloned() {
+            picture.shorten(codec, if codec == Codec::Vp9 { FRAME } else { SLICE });
+            picture.write(codec, &mut output);
+        }
+        seeds.write(&format!("{word}-buffers"), number, &output.0)?;
+    }
+    let drafts = drafts(context, pictures);
+    requests(seeds, word, context, &drafts)?;
+    headers(seeds, codec, context, &drafts)?;
+    scripts(seeds, context, pictures)
+}
+
+/// The requests that the pictures become.
+fn drafts(context: &Context, pictures: &[Picture]) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    let Some(mut translator) = codec::translator(context.profile) else { return drafts };
+    for picture in pictures {
+        let context_size = (context.size.0.into(), context.size.1.into());
+        let (target, buffers) = (picture.target, &picture.buffers[..]);
+        // What a client sent in error is no seed.
+        let _ = translator.picture(&codec::Picture { target, context_size, buffers }, &mut drafts);
+    }
+    translator.commit(&mut drafts);
+    drafts
+}
+
+fn requests(
+    seeds: &Seeds<'_>,
+    word: &str,
+    context: &Context,
+    drafts: &[Draft],
+) -> std::io::Result<()> {
+    for (number, window) in drafts.chunks(WINDOW).take(WINDOWS).enumerate() {
+        let (mut writer, mut daemon) = (Output::default(), Output::default());
+        daemon.u8(1);
+        messages::write_open(context.codec(), 1, &mut daemon);
+        for draft in window {
+            let Draft { timestamp, controls, data, .. } = draft.clone();
+            let request = Written {
+                timestamp,
+                hold_capture: draft.hold_capture,
+                controls: &controls,
+                data: &data[..data.len().min(DECODED as usize)],
+                deep: context.profile == va::VAProfileVP9Profile2,
+                size: context.size,
+            };
+            messages::write_request(1, &request, &mut daemon);
+            let most = if context.codec() == Codec::Av1 { DECODED } else { FRAME } as usize;
+            let data = data[..data.len().min(most)].to_vec();
+            Request { timestamp, controls, data }.write(&mut writer);
+        }
+        messages::write_short(2, 1, &mut daemon);
+        messages::write_short(1, 1, &mut daemon);
+        seeds.write(&format!("{word}-writer"), number, &writer.0)?;
+        seeds.write("daemon", number, &daemon.0)?;
+        seeds.write("protocol", number, &daemon.0[1..])?;
+    }
+    Ok(())
+}
+
+fn headers(
+    seeds: &Seeds<'_>,
+    codec: Codec,
+    context: &Context,
+    drafts: &[Draft],
+) -> std::io::Result<()> {
+    match codec {
+        Codec::H264 => {
+            for (number, draft) in drafts.iter().take(WINDOW * WINDOWS).enumerate() {
+                let Controls::H264(controls) = &draft.controls else { continue };
+                let mut output = Output::default();
+                output.padded(controls.sps.as_bytes());
+                output.padded(controls.pps.as_bytes());
+                // Behind the start code.
+                let nal = draft.data.get(3..).unwrap_or_default();
+                output.0.extend(&nal[..nal.len().min(SLICE as usize)]);
+                seeds.write("h264-headers", number, &output.0)?;
+            }
+        }
+        Codec::Vp9 => {
+            for (number, window) in drafts.chunks(WINDOW).take(WINDOWS).enumerate() {
+                let mut output = Output::default();
+                output.u8((context.profile == va::VAProfileVP9Profile2).into());
+                output.u16(context.size.0);
+                output.u16(context.size.1);
+                for draft in window {
+                    output.block(&draft.data[..draft.data.len().min(FRAME as usize)]);
+                }
+                seeds.write("vp9-headers", number, &output.0)?;
+            }
+        }
+        Codec::Av1 => {}
+    }
+    Ok(())
+}
+
+/// VA calls, with surfaces numbered as they come.
+fn scripts(seeds: &Seeds<'_>, context: &Context, pictures: &[Picture]) -> std::io::Result<()> {
+    let codec = context.codec();
+    let mut numbers = HashMap::new();
+    for picture in pictures {
+        let next = numbers.len() as u32 % calls::SURFACES;
+        numbers.entry(picture.target).or_insert(next);
+    }
+    let number_of = |surface| numbers.get(&surface).copied().unwrap_or(surface);
+    let mut renamed = pictures.to_vec();
+    for picture in &mut renamed {
+        picture.shorten(codec, DECODED);
+        picture.rename(codec, number_of);
+        picture.target = number_of(picture.target);
+    }
+    for (number, window) in renamed.chunks(WINDOW).take(WINDOWS).enumerate() {
+        // Three streams of the first pictures, which are small or cut short, at the same time.
+        let threads = number % 2 == 1;
+        let script = calls::decoding(context.profile, window, threads);
+        seeds.write("va-calls", number, &script)?;
+    }
+    Ok(())
+}

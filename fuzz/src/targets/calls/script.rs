@@ -1,0 +1,60 @@
+//! First inputs: what a client does to decode.
+
+use daedalus_drv_video::codec::codec_of;
+use libva_sys as va;
+
+use super::operations::{Operation as O, PROFILES};
+use crate::{input::Output, pictures::Picture};
+
+/// Surfaces of a script.
+pub const SURFACES: u32 = 14;
+
+/// Decodes pictures of a profile into surfaces of 64x64 samples, whose numbers the pictures name, and looks
+/// at some. With `threads`, three do that at the same time, with contexts of their own.
+pub fn decoding(profile: va::VAProfile, pictures: &[Picture], threads: bool) -> Vec<u8> {
+    let at = PROFILES.iter().position(|known| *known == profile).unwrap_or(0) as u8;
+    let Some(codec) = codec_of(profile) else { return Vec::new() };
+    let deep = profile == va::VAProfileVP9Profile2;
+    let mut setup = Output::default();
+    for byte in [O::CreateConfig as u8, at, 0] {
+        setup.u8(byte);
+    }
+    for _ in 0..SURFACES / 7 {
+        for byte in [O::CreateSurfaces as u8, deep.into(), 7, 0, 0, 0] {
+            setup.u8(byte);
+        }
+    }
+    for context in 0..3 {
+        for byte in [O::CreateContext as u8, 0, 0, 0, 0] {
+            setup.u8(byte);
+        }
+        if !threads && context == 0 {
+            break;
+        }
+    }
+    let format = u8::from(deep);
+    for byte in [O::CreateImage as u8, format, 0, 0] {
+        setup.u8(byte);
+    }
+    let mut output = Output::default();
+    output.block(&setup.0);
+    for context in 0..if threads { 3 } else { 1 } {
+        let mut calls = Output::default();
+        for (number, picture) in pictures.iter().enumerate() {
+            calls.u8(O::Decode as u8);
+            calls.u8(at);
+            calls.u8(context);
+            picture.write(codec, &mut calls);
+            let surface = picture.target as u8;
+            let then: &[u8] = match number % 4 {
+                0 => &[O::SyncSurface as u8, surface, 0],
+                1 => &[O::GetImage as u8, surface, 0, 0, 0, 0, 0],
+                2 => &[O::DeriveImage as u8, surface],
+                _ => &[O::QuerySurface as u8, surface],
+            };
+            then.iter().for_each(|byte| calls.u8(*byte));
+        }
+        output.block(&calls.0);
+    }
+    output.0
+}
