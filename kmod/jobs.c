@@ -119,8 +119,9 @@ static struct daedalus_buffer *daedalus_claim(struct daedalus_context *ctx)
 }
 
 /* Gives back a coded buffer that no daemon has taken. */
-static void daedalus_drop_coded(struct daedalus_buffer *buffer)
+static void daedalus_drop_coded(struct daedalus_context *ctx, struct daedalus_buffer *buffer)
 {
+	atomic64_inc(&ctx->dev->statistics.cancelled);
 	list_del(&buffer->list);
 	kvfree(buffer->message);
 	buffer->message = NULL;
@@ -393,7 +394,7 @@ static void daedalus_stop_streaming(struct vb2_queue *queue)
 	daedalus_release_held(ctx);
 	if (V4L2_TYPE_IS_OUTPUT(queue->type)) {
 		while ((buffer = daedalus_first(&ctx->waiting_coded)))
-			daedalus_drop_coded(buffer);
+			daedalus_drop_coded(ctx, buffer);
 	} else {
 		while ((buffer = daedalus_first(&ctx->waiting_decoded))) {
 			list_del_init(&buffer->list);

@@ -36,7 +36,14 @@ static ssize_t daemon_show(struct device *device, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(daemon);
 
-static struct attribute *daedalus_attrs[] = { &dev_attr_daemon.attr, NULL };
+/* How many there have been: whether one that failed is still the same. */
+static ssize_t daemons_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(daedalus.generation));
+}
+static DEVICE_ATTR_RO(daemons);
+
+static struct attribute *daedalus_attrs[] = { &dev_attr_daemon.attr, &dev_attr_daemons.attr, NULL };
 ATTRIBUTE_GROUPS(daedalus);
 
 static int statistics_show(struct seq_file *s, void *unused)

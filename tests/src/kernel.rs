@@ -104,9 +104,18 @@ impl Daemon {
         }
     }
 
+    /// Lets it do nothing any more: a daemon that hangs.
+    pub fn suspend(&self) -> Result<(), String> {
+        self.signal(Signal::SIGSTOP)
+    }
+
     fn terminate(&self) -> Result<(), String> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), String> {
         let pid = i32::try_from(self.child.id()).map_err(|e| e.to_string())?;
-        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|e| format!("SIGTERM: {e}"))
+        kill(Pid::from_raw(pid), signal).map_err(|e| format!("{signal}: {e}"))
     }
 }
 
@@ -146,6 +155,8 @@ pub struct Statistics {
     pub completed: u64,
     /// Requests that ended without one.
     pub failed: u64,
+    /// Requests that their clients took back.
+    pub cancelled: u64,
 }
 
 impl Statistics {
@@ -166,6 +177,7 @@ impl Statistics {
             jobs: number("jobs")?,
             completed: number("completed")?,
             failed: number("failed")?,
+            cancelled: number("cancelled")?,
         })
     }
 

@@ -5,13 +5,14 @@
 //! elsewhere there are none. `DAEDALUS_KERNEL_ROUNDS=full` makes them long.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
+use std::time::Duration;
 
 use daedalus_tests::clients::{self, Setting};
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
-use daedalus_tests::{corpus, kernel};
+use daedalus_tests::{corpus, kernel, process};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 mod choice;
@@ -22,7 +23,9 @@ mod film;
 mod grace;
 mod ioctls;
 mod module;
+mod parameter;
 mod player;
+mod recovery;
 mod sharing;
 mod together;
 
@@ -41,6 +44,23 @@ impl Bed {
     }
 }
 
+/// Compiles a client in C with the libraries of these names.
+fn compile(sources: &[PathBuf], libraries: &[&str], program: &Path) -> Result<(), String> {
+    let run = |command: &mut Command| {
+        let done = process::run(command, Duration::from_secs(120)).map_err(|e| e.to_string())?;
+        if done.status.success() { Ok(done.text()) } else { Err(done.log_tail(20)) }
+    };
+    let mut compile = process::command(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    compile.args(["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]);
+    compile.args(sources).arg("-o").arg(program);
+    if !libraries.is_empty() {
+        let mut ask = process::command("pkg-config");
+        let flags = run(ask.args(["--cflags", "--libs"]).args(libraries))?;
+        compile.args(flags.split_whitespace());
+    }
+    run(&mut compile).map(drop)
+}
+
 type Test = fn(&Bed) -> Result<(), Failed>;
 
 const TESTS: &[(&str, Test)] = &[
@@ -53,6 +73,10 @@ const TESTS: &[(&str, Test)] = &[
     ("together::four_clients_at_once", together::four_clients_at_once),
     ("deaths::of_daemons", deaths::of_daemons),
     ("deaths::of_clients", deaths::of_clients),
+    ("recovery::in_the_process", recovery::in_the_process),
+    ("recovery::from_silence", recovery::from_silence),
+    ("recovery::with_a_later_daemon", recovery::with_a_later_daemon),
+    ("recovery::with_a_daemon_after_silence", recovery::with_a_daemon_after_silence),
     ("sharing::every_entry_point", sharing::every_entry_point),
     ("sharing::every_picture_on_the_device", sharing::every_picture_on_the_device),
     ("sharing::every_picture_in_the_process", sharing::every_picture_in_the_process),

@@ -16,14 +16,8 @@ pub type Shown = BTreeMap<u32, Option<String>>;
 
 /// Compiles the player.
 pub fn build(bed: &Bed) -> Result<(), String> {
-    let mut ask = process::command("pkg-config");
-    ask.args(["--cflags", "--libs", "libavcodec", "libavutil"]);
-    let done = run(&mut ask, Duration::from_secs(30))?;
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel/player.c");
-    let mut compile = process::command(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
-    compile.args(["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]).arg(source);
-    compile.arg("-o").arg(bed.file("player")).args(done.split_whitespace());
-    run(&mut compile, Duration::from_secs(120)).map(drop)
+    crate::compile(&[source], &["libavcodec", "libavutil"], &bed.file("player"))
 }
 
 /// A player of `stream`.
@@ -36,7 +30,12 @@ pub fn command(stream: &Stream, bed: &Bed) -> Command {
 
 /// Plays `stream` to its end, whatever happens.
 pub fn play(stream: &Stream, bed: &Bed, limit: Duration) -> Result<(Shown, String), String> {
-    let done = process::run(&mut command(stream, bed), limit).map_err(|e| e.to_string())?;
+    end(command(stream, bed), limit)
+}
+
+/// Runs a player to its end: what it showed, and its log.
+pub fn end(mut player: Command, limit: Duration) -> Result<(Shown, String), String> {
+    let done = process::run(&mut player, limit).map_err(|e| e.to_string())?;
     if !done.status.success() || !done.log.contains("decoding on ") {
         return Err(format!("the player: {}: {}", done.ending(), done.log));
     }
@@ -45,9 +44,4 @@ pub fn play(stream: &Stream, bed: &Bed, limit: Duration) -> Result<(Shown, Strin
         Some((number.parse().ok()?, (md5 != "lost").then(|| md5.to_owned())))
     };
     Ok((done.text().lines().filter_map(line).collect(), done.log))
-}
-
-fn run(command: &mut Command, limit: Duration) -> Result<String, String> {
-    let done = process::run(command, limit).map_err(|e| e.to_string())?;
-    if done.status.success() { Ok(done.text()) } else { Err(done.log_tail(20)) }
 }

@@ -203,18 +203,10 @@ fn available() -> Result<u64, String> {
 fn command(bed: &Bed, device: &str) -> Result<Command, String> {
     let program = bed.file("sharer");
     if !program.is_file() {
-        let libraries = ["libavcodec", "libavutil", "libva"];
-        let flags = run(
-            process::command("pkg-config").args(["--cflags", "--libs"]).args(libraries),
-            MINUTE,
-        )?;
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
         let sources = ["tests/kernel/sharer.c", "bench/packets.c", "bench/process.c"]
             .map(|file| tests.join(file));
-        let mut compile = process::command(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
-        compile.args(["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]);
-        compile.args(sources).arg("-o").arg(&program).args(flags.split_whitespace());
-        run(&mut compile, 2 * MINUTE)?;
+        crate::compile(&sources, &["libavcodec", "libavutil", "libva"], &program)?;
     }
     let mut command = process::command(program);
     bed.setting.environment.apply(&mut command);
