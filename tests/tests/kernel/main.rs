@@ -26,6 +26,7 @@ mod module;
 mod parameter;
 mod player;
 mod recovery;
+mod sandbox;
 mod sharing;
 mod together;
 
@@ -84,6 +85,7 @@ const TESTS: &[(&str, Test)] = &[
     ("sharing::all_in_memory_of_a_card", sharing::all_in_memory_of_a_card),
     ("sharing::nothing_piles_up_on_the_device", sharing::nothing_piles_up_on_the_device),
     ("sharing::nothing_piles_up_in_the_process", sharing::nothing_piles_up_in_the_process),
+    ("sandbox::of_the_daemon", sandbox::of_the_daemon),
     ("module::stays_while_it_is_used", module::stays_while_it_is_used),
 ];
 
