@@ -52,6 +52,7 @@ static int statistics_show(struct seq_file *s, void *unused)
 
 	seq_printf(s, "daemon %s\n", READ_ONCE(daedalus.daemon) ? "attached" : "absent");
 	seq_printf(s, "daemons %u\n", READ_ONCE(daedalus.generation));
+	seq_printf(s, "users %d\n", atomic_read(&statistics->users));
 	seq_printf(s, "sessions %d\n", atomic_read(&statistics->contexts));
 	seq_printf(s, "buffers %d\n", atomic_read(&statistics->buffers));
 	seq_printf(s, "jobs %d\n", atomic_read(&statistics->jobs));
@@ -128,6 +129,7 @@ static int __init daedalus_init(void)
 	int ret;
 
 	xa_init_flags(&dev->sessions, XA_FLAGS_ALLOC1);
+	daedalus_init_users(dev);
 	INIT_DELAYED_WORK(&dev->grace, daedalus_grace_over);
 	dev->absent_since = jiffies;
 

@@ -145,6 +145,8 @@ fn count_of_dma_bufs(bufinfo: &str) -> Option<usize> {
 pub struct Statistics {
     /// "attached" or "absent".
     pub daemon: String,
+    /// Users who have sessions.
+    pub users: u64,
     /// Open files of the video device.
     pub sessions: u64,
     /// Buffers of all their queues.
@@ -172,6 +174,7 @@ impl Statistics {
         let number = |name: &str| word(name)?.parse().map_err(|e| format!("{path}: {name}: {e}"));
         Ok(Statistics {
             daemon: word("daemon")?.to_owned(),
+            users: number("users")?,
             sessions: number("sessions")?,
             buffers: number("buffers")?,
             jobs: number("jobs")?,

@@ -22,6 +22,7 @@ mod device;
 mod film;
 mod grace;
 mod ioctls;
+mod limits;
 mod module;
 mod parameter;
 mod player;
@@ -86,6 +87,7 @@ const TESTS: &[(&str, Test)] = &[
     ("sharing::nothing_piles_up_on_the_device", sharing::nothing_piles_up_on_the_device),
     ("sharing::nothing_piles_up_in_the_process", sharing::nothing_piles_up_in_the_process),
     ("sandbox::of_the_daemon", sandbox::of_the_daemon),
+    ("limits::of_each_user", limits::of_each_user),
     ("module::stays_while_it_is_used", module::stays_while_it_is_used),
 ];
 
