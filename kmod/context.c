@@ -21,6 +21,7 @@ static void daedalus_context_free(struct kref *ref)
 	struct daedalus_context *ctx = container_of(ref, struct daedalus_context, ref);
 
 	v4l2_ctrl_handler_free(&ctx->controls);
+	daedalus_leave_user(ctx);
 	put_pid(ctx->client);
 	mutex_destroy(&ctx->lock);
 	mutex_destroy(&ctx->jobs_lock);
@@ -69,12 +70,15 @@ static int daedalus_open(struct file *file)
 	INIT_LIST_HEAD(&ctx->ready);
 	atomic_inc(&dev->statistics.contexts);
 
+	ret = daedalus_join_user(ctx);
+	if (ret)
+		goto put;
 	ret = daedalus_init_queues(ctx);
 	if (ret)
-		goto put;
+		goto end;
 	ret = daedalus_init_controls(ctx);
 	if (ret)
-		goto put;
+		goto end;
 	daedalus_reset_formats(ctx);
 
 	mutex_lock(&dev->lock);
@@ -82,13 +86,15 @@ static int daedalus_open(struct file *file)
 			      &dev->next_session, GFP_KERNEL);
 	mutex_unlock(&dev->lock);
 	if (ret < 0)
-		goto put;
+		goto end;
 
 	v4l2_fh_init(&ctx->fh, video_devdata(file));
 	ctx->fh.ctrl_handler = &ctx->controls;
 	daedalus_fh_add(&ctx->fh, file);
 	return 0;
 
+end:
+	daedalus_end_session(ctx);
 put:
 	daedalus_context_put(ctx);
 	return ret;
@@ -108,6 +114,7 @@ static int daedalus_release(struct file *file)
 	vb2_queue_release(&ctx->decoded);
 	mutex_unlock(&ctx->lock);
 	daedalus_notify(ctx, DAEDALUS_MSG_CLOSE);
+	daedalus_end_session(ctx);
 
 	daedalus_fh_del(&ctx->fh, file);
 	v4l2_fh_exit(&ctx->fh);

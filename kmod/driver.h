@@ -7,7 +7,7 @@
  * (formats.c, ioctls.c) and controls (controls.c). A queued request (messages.c) and a
  * free CAPTURE buffer make a job (jobs.c). The daemon takes jobs by reading from
  * /dev/daedalus, and completes them (daemon.c). main.c owns the devices, media.c
- * describes them to the media controller.
+ * describes them to the media controller, users.c limits what each user may have.
  *
  * Amd64 kernels of distributions come without v4l2-mem2mem, so none of it is used:
  * queues are videobuf2's. It schedules one job at a time, which is not what a
@@ -15,6 +15,7 @@
  *
  * Locks, outermost first:
  *   daedalus_device.lock	the daemon's coming and going, the set of contexts
+ *   daedalus_device.users_lock	who has sessions; nothing is taken inside of it
  *   daedalus_context.lock	the queues of one context (vb2_queue.lock)
  *   daedalus_context.jobs_lock	which buffer is where
  *   daedalus_device.queue_lock	what the daemon is to read next (spinlock)
@@ -47,6 +48,7 @@
 #define DAEDALUS_MAX_CODED_SIZE SZ_64M
 
 struct platform_device;
+struct daedalus_user;
 
 /* One control of a codec. */
 struct daedalus_control_desc {
@@ -85,6 +87,7 @@ struct daedalus_notice {
 };
 
 struct daedalus_statistics {
+	atomic_t users;
 	atomic_t contexts;
 	atomic_t buffers;
 	atomic_t jobs;
@@ -112,6 +115,9 @@ struct daedalus_device {
 	struct daedalus_attach daemon_caps;
 	struct xarray sessions; /* of struct daedalus_context */
 	u32 next_session;
+
+	struct mutex users_lock; /* see the top of this file */
+	struct list_head users;
 
 	spinlock_t queue_lock; /* see the top of this file */
 	struct file *daemon; /* the attached one */
@@ -157,6 +163,7 @@ struct daedalus_context {
 	u32 session;
 	struct pid *client;
 	kuid_t uid;
+	struct daedalus_user *user;
 	struct v4l2_ctrl_handler controls;
 
 	struct mutex lock; /* see the top of this file */
@@ -241,6 +248,16 @@ struct daedalus_message_copy *daedalus_decode_message(struct daedalus_context *c
 						      struct daedalus_buffer *buffer);
 void daedalus_describe_job(struct daedalus_context *ctx, struct daedalus_buffer *job,
 			   struct daedalus_message_copy *copy);
+
+/* users.c */
+void daedalus_init_users(struct daedalus_device *dev);
+int daedalus_join_user(struct daedalus_context *ctx);
+void daedalus_end_session(struct daedalus_context *ctx);
+void daedalus_leave_user(struct daedalus_context *ctx);
+int daedalus_charge_request(struct daedalus_context *ctx);
+void daedalus_uncharge_request(struct daedalus_context *ctx);
+int daedalus_charge_memory(struct daedalus_context *ctx, struct vb2_buffer *vb);
+void daedalus_uncharge_memory(struct daedalus_context *ctx, struct vb2_buffer *vb);
 
 /* daemon.c */
 extern const struct file_operations daedalus_daemon_fops;

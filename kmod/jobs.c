@@ -63,7 +63,11 @@ static void daedalus_retire(struct daedalus_context *ctx, struct daedalus_buffer
 	atomic_dec(&statistics->jobs);
 	atomic64_inc(job->status == DAEDALUS_STATUS_FAILED ? &statistics->failed
 							   : &statistics->completed);
-	/* First the frame: who polls the request expects it to be there. */
+	/*
+	 * First the frame: who polls the request expects it to be there. The request itself
+	 * does not go here, with locks that its client can hold: videobuf2 has a reference
+	 * until the client takes the buffer back.
+	 */
 	if (!frame->users && !frame->held)
 		daedalus_frame_done(ctx, frame);
 	vb2_buffer_done(&job->vb.vb2_buf, job->status == DAEDALUS_STATUS_OK ? VB2_BUF_STATE_DONE
@@ -119,8 +123,9 @@ static struct daedalus_buffer *daedalus_claim(struct daedalus_context *ctx)
 }
 
 /* Gives back a coded buffer that no daemon has taken. */
-static void daedalus_drop_coded(struct daedalus_buffer *buffer)
+static void daedalus_drop_coded(struct daedalus_context *ctx, struct daedalus_buffer *buffer)
 {
+	atomic64_inc(&ctx->dev->statistics.cancelled);
 	list_del(&buffer->list);
 	kvfree(buffer->message);
 	buffer->message = NULL;
@@ -286,13 +291,18 @@ static int daedalus_buf_init(struct vb2_buffer *vb)
 {
 	struct daedalus_context *ctx = vb2_get_drv_priv(vb->vb2_queue);
 	struct daedalus_buffer *buffer = to_daedalus_buffer(vb);
+	int ret = daedalus_charge_memory(ctx, vb);
 
+	if (ret)
+		return ret;
 	INIT_LIST_HEAD(&buffer->list);
 	if (V4L2_TYPE_IS_CAPTURE(vb->type)) {
 		/* Now, so that the news of its end cannot fail. */
 		buffer->forget = kzalloc_obj(*buffer->forget);
-		if (!buffer->forget)
+		if (!buffer->forget) {
+			daedalus_uncharge_memory(ctx, vb);
 			return -ENOMEM;
+		}
 		buffer->id = atomic64_inc_return(&ctx->dev->last_buffer);
 		buffer->known_to = 0;
 	}
@@ -308,6 +318,7 @@ static void daedalus_buf_cleanup(struct vb2_buffer *vb)
 	struct daedalus_notice *forget = buffer->forget;
 
 	atomic_dec(&ctx->dev->statistics.buffers);
+	daedalus_uncharge_memory(ctx, vb);
 	buffer->forget = NULL;
 	if (!forget)
 		return;
@@ -328,7 +339,7 @@ static int daedalus_buf_prepare(struct vb2_buffer *vb)
 	if (V4L2_TYPE_IS_OUTPUT(vb->type)) {
 		if (vb2_get_plane_payload(vb, 0) <= vb->planes[0].data_offset)
 			return -EINVAL;
-		return 0;
+		return daedalus_charge_request(ctx);
 	}
 	/* It may have been made for another format. */
 	if (vb->num_planes != ctx->decoded_format.num_planes)
@@ -337,6 +348,13 @@ static int daedalus_buf_prepare(struct vb2_buffer *vb)
 		if (vb2_plane_size(vb, i) < ctx->decoded_format.plane_fmt[i].sizeimage)
 			return -EINVAL;
 	return 0;
+}
+
+/* The client has the buffer again, or never queued it. */
+static void daedalus_buf_finish(struct vb2_buffer *vb)
+{
+	if (V4L2_TYPE_IS_OUTPUT(vb->type))
+		daedalus_uncharge_request(vb2_get_drv_priv(vb->vb2_queue));
 }
 
 static void daedalus_buf_queue(struct vb2_buffer *vb)
@@ -393,7 +411,7 @@ static void daedalus_stop_streaming(struct vb2_queue *queue)
 	daedalus_release_held(ctx);
 	if (V4L2_TYPE_IS_OUTPUT(queue->type)) {
 		while ((buffer = daedalus_first(&ctx->waiting_coded)))
-			daedalus_drop_coded(buffer);
+			daedalus_drop_coded(ctx, buffer);
 	} else {
 		while ((buffer = daedalus_first(&ctx->waiting_decoded))) {
 			list_del_init(&buffer->list);
@@ -412,6 +430,7 @@ static const struct vb2_ops daedalus_queue_ops = {
 	.buf_init = daedalus_buf_init,
 	.buf_cleanup = daedalus_buf_cleanup,
 	.buf_prepare = daedalus_buf_prepare,
+	.buf_finish = daedalus_buf_finish,
 	.buf_queue = daedalus_buf_queue,
 	.buf_request_complete = daedalus_buf_request_complete,
 	.start_streaming = daedalus_start_streaming,
@@ -431,6 +450,8 @@ static int daedalus_init_queue(struct daedalus_context *ctx, struct vb2_queue *q
 	queue->drv_priv = ctx;
 	queue->ops = &daedalus_queue_ops;
 	queue->mem_ops = &vb2_dma_sg_memops;
+	/* Their memory is the client's in its control group, too. */
+	queue->gfp_flags = __GFP_ACCOUNT;
 	queue->buf_struct_size = sizeof(struct daedalus_buffer);
 	queue->timestamp_flags = V4L2_BUF_FLAG_TIMESTAMP_COPY;
 	queue->max_num_buffers = DAEDALUS_MAX_BUFFERS;

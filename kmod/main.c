@@ -36,7 +36,14 @@ static ssize_t daemon_show(struct device *device, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(daemon);
 
-static struct attribute *daedalus_attrs[] = { &dev_attr_daemon.attr, NULL };
+/* How many there have been: whether one that failed is still the same. */
+static ssize_t daemons_show(struct device *device, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(daedalus.generation));
+}
+static DEVICE_ATTR_RO(daemons);
+
+static struct attribute *daedalus_attrs[] = { &dev_attr_daemon.attr, &dev_attr_daemons.attr, NULL };
 ATTRIBUTE_GROUPS(daedalus);
 
 static int statistics_show(struct seq_file *s, void *unused)
@@ -45,6 +52,7 @@ static int statistics_show(struct seq_file *s, void *unused)
 
 	seq_printf(s, "daemon %s\n", READ_ONCE(daedalus.daemon) ? "attached" : "absent");
 	seq_printf(s, "daemons %u\n", READ_ONCE(daedalus.generation));
+	seq_printf(s, "users %d\n", atomic_read(&statistics->users));
 	seq_printf(s, "sessions %d\n", atomic_read(&statistics->contexts));
 	seq_printf(s, "buffers %d\n", atomic_read(&statistics->buffers));
 	seq_printf(s, "jobs %d\n", atomic_read(&statistics->jobs));
@@ -121,6 +129,7 @@ static int __init daedalus_init(void)
 	int ret;
 
 	xa_init_flags(&dev->sessions, XA_FLAGS_ALLOC1);
+	daedalus_init_users(dev);
 	INIT_DELAYED_WORK(&dev->grace, daedalus_grace_over);
 	dev->absent_since = jiffies;
 

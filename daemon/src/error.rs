@@ -31,6 +31,12 @@ pub enum Error {
     /// A call failed that has no reason to.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
+    /// The user to become.
+    #[error("there is no user {0}")]
+    NoUser(String),
+    /// The sandbox cannot be entered.
+    #[error("the sandbox: {0}: {1}; --no-sandbox does without")]
+    Sandbox(&'static str, String),
     /// The device ended the connection.
     #[error("the device is gone")]
     Gone,

@@ -5,6 +5,8 @@
 //! ([`mapping`]) once per buffer. The engine's worker threads write pictures and complete requests while
 //! the pump reads on. Sessions that end are dropped elsewhere ([`reaper`]), since that waits for a picture.
 //!
+//! Before the first message the process gives up what it does not need ([`sandbox`]).
+//!
 //! Nothing here knows a codec: messages are checked and read by `daedalus_uapi::protocol`, and what is in
 //! them goes to the engine as it is.
 
@@ -18,6 +20,7 @@ pub mod error;
 pub mod mapping;
 pub mod pump;
 pub mod reaper;
+pub mod sandbox;
 pub mod session;
 
 pub use error::{Error, Result};

@@ -15,6 +15,7 @@ use daedalus_daemon::{
     device::{Capabilities, KernelDevice},
     dump::Dump,
     pump::Pump,
+    sandbox,
 };
 use daedalus_engine as engine;
 use daedalus_uapi::{
@@ -52,6 +53,14 @@ struct Arguments {
     /// Write each request as one line of JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
+
+    /// The user to become once the device is open; for a daemon that is started as root
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+
+    /// Keep all rights, and do not limit system calls: for debuggers and profilers
+    #[arg(long, conflicts_with = "user")]
+    no_sandbox: bool,
 
     /// What to log: error, warn, info, debug or trace, or env_logger's syntax (daedalus_engine=debug)
     #[arg(long, value_name = "LEVEL", default_value = "info")]
@@ -109,6 +118,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     options.threads = arguments.threads.map_or(options.threads, usize::from);
     let (codecs, names) = usable(&arguments.codecs, &options)?;
     let dump = arguments.dump.as_deref().map(create_dump).transpose()?;
+    let user = arguments.user.as_deref().map(sandbox::user).transpose()?;
     // The engine decodes all of them with 8 and with 10 bits per sample.
     let capabilities = Capabilities { codecs, codecs_10bit: codecs, max_size: MAX_SIZE };
     let device = KernelDevice::attach(&arguments.device, capabilities)?;
@@ -117,6 +127,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     log::info!("{}: ready to decode {names}", arguments.device.display());
     if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
         log::warn!("telling the service manager: {error}");
+    }
+    if arguments.no_sandbox {
+        log::warn!("no sandbox: asked for");
+    } else {
+        sandbox::enter_process(user.as_ref())?;
     }
     pump.run(stop.as_fd())?;
     log::info!("end");

@@ -140,6 +140,10 @@ fn page_size() -> io::Result<usize> {
     size.ok_or_else(|| io::Error::other("the page size is unknown"))
 }
 
+/// The number of `DMA_BUF_IOCTL_SYNC`.
+pub(crate) const SYNC_REQUEST: u64 =
+    nix::request_code_write!(b'b', 0, size_of::<sync::DmaBufSync>());
+
 /// `DMA_BUF_IOCTL_SYNC` of `linux/dma-buf.h`.
 mod sync {
     use super::*;

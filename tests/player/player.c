@@ -3,14 +3,17 @@
  * A player that does not give up: decodes through VA-API with libavcodec and goes on when a picture cannot
  * be decoded or fetched, as people's players do and the ffmpeg program does not.
  *
- *	player h264|vp9|av1 FILE [software]	(an Annex B byte stream, or IVF)
+ *	player h264|vp9|av1 FILE [MS|software]	(an Annex B byte stream, or IVF)
  *
- * With a third word it decodes in software, for comparison. Prints a line per picture that came: the number of its packet, and the MD5 of its pixels as NV12 or P010,
+ * Waits MS milliseconds before each packet, as one that shows pictures does; "software" decodes without
+ * VA-API, for comparison.
+ * Prints a line per picture that came: the number of its packet, and the MD5 of its pixels as NV12 or P010,
  * or "lost".
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <libavcodec/avcodec.h>
 #include <libavutil/dict.h>
@@ -19,6 +22,7 @@
 #include <libavutil/md5.h>
 
 static AVCodecContext *decoder;
+static struct timespec pause;
 
 static void fail(const char *what)
 {
@@ -118,6 +122,7 @@ static void send(const uint8_t *data, int size, int64_t number)
 		fail("no memory for a packet");
 	memcpy(packet->data, data, size);
 	packet->pts = number;
+	nanosleep(&pause, NULL);
 	/* What cannot be decoded is missing among the pictures. */
 	avcodec_send_packet(decoder, packet);
 	av_packet_free(&packet);
@@ -172,9 +177,11 @@ int main(int argc, char **argv)
 	FILE *file;
 	int software;
 
-	software = argc == 4;
-	if (argc != 3 && !software)
-		fail("usage: player CODEC FILE [software]");
+	if (argc != 3 && argc != 4)
+		fail("usage: player CODEC FILE [MS|software]");
+	software = argc == 4 && !strcmp(argv[3], "software");
+	if (argc == 4 && !software)
+		pause.tv_nsec = atol(argv[3]) * 1000000;
 	/* libavcodec's own decoders, which have the hardware's interface. Of AV1 that is all that they have. */
 	codec = avcodec_find_decoder_by_name(software && !strcmp(argv[1], "av1") ? "libdav1d" : argv[1]);
 	file = fopen(argv[2], "rb");

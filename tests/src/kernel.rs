@@ -104,9 +104,18 @@ impl Daemon {
         }
     }
 
+    /// Lets it do nothing any more: a daemon that hangs.
+    pub fn suspend(&self) -> Result<(), String> {
+        self.signal(Signal::SIGSTOP)
+    }
+
     fn terminate(&self) -> Result<(), String> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), String> {
         let pid = i32::try_from(self.child.id()).map_err(|e| e.to_string())?;
-        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|e| format!("SIGTERM: {e}"))
+        kill(Pid::from_raw(pid), signal).map_err(|e| format!("{signal}: {e}"))
     }
 }
 
@@ -136,6 +145,8 @@ fn count_of_dma_bufs(bufinfo: &str) -> Option<usize> {
 pub struct Statistics {
     /// "attached" or "absent".
     pub daemon: String,
+    /// Users who have sessions.
+    pub users: u64,
     /// Open files of the video device.
     pub sessions: u64,
     /// Buffers of all their queues.
@@ -146,6 +157,8 @@ pub struct Statistics {
     pub completed: u64,
     /// Requests that ended without one.
     pub failed: u64,
+    /// Requests that their clients took back.
+    pub cancelled: u64,
 }
 
 impl Statistics {
@@ -161,11 +174,13 @@ impl Statistics {
         let number = |name: &str| word(name)?.parse().map_err(|e| format!("{path}: {name}: {e}"));
         Ok(Statistics {
             daemon: word("daemon")?.to_owned(),
+            users: number("users")?,
             sessions: number("sessions")?,
             buffers: number("buffers")?,
             jobs: number("jobs")?,
             completed: number("completed")?,
             failed: number("failed")?,
+            cancelled: number("cancelled")?,
         })
     }
 

@@ -23,6 +23,7 @@ use daedalus_daemon::{
     device::{Device, Status},
     dump::Dump,
     pump::Pump,
+    sandbox,
 };
 use daedalus_engine as engine;
 use daedalus_uapi::{
@@ -48,7 +49,7 @@ pub type Answer = (u64, u64, Status);
 #[derive(Default)]
 struct State {
     /// The dma-bufs of each buffer.
-    buffers: HashMap<u64, Vec<File>>,
+    buffers: HashMap<u64, Vec<DmaBuf>>,
     /// The buffer of each request.
     requests: HashMap<u64, u64>,
     /// Requests that the client has taken back.
@@ -59,6 +60,12 @@ struct State {
     broken: Option<nix::errno::Errno>,
     /// Every dma-buf that was asked for: cookie, index.
     asked: Vec<(u64, u32)>,
+}
+
+struct DmaBuf {
+    file: File,
+    /// Descriptors for the daemon, which cannot make any in its sandbox.
+    descriptors: Vec<OwnedFd>,
 }
 
 /// The module's side.
@@ -84,11 +91,12 @@ impl Device for Fake {
     }
 
     fn get_buffer(&self, _session: u64, cookie: u64, index: u32) -> io::Result<OwnedFd> {
-        let mut state = self.state();
+        let state = &mut *self.state();
         state.asked.push((cookie, index));
-        let files = state.requests.get(&cookie).and_then(|buffer| state.buffers.get(buffer));
-        let file = files.and_then(|files| files.get(index as usize));
-        Ok(file.ok_or(io::ErrorKind::NotFound)?.try_clone()?.into())
+        let buffer = state.requests.get(&cookie).ok_or(io::ErrorKind::NotFound)?;
+        let dma_bufs = state.buffers.get_mut(buffer).ok_or(io::ErrorKind::NotFound)?;
+        let dma_buf = dma_bufs.get_mut(index as usize).ok_or(io::ErrorKind::NotFound)?;
+        Ok(dma_buf.descriptors.pop().expect("a buffer is not asked for so often"))
     }
 
     fn complete(&self, session: u64, cookie: u64, status: Status) -> io::Result<()> {
@@ -107,7 +115,7 @@ impl Device for Fake {
     }
 }
 
-/// A daemon with a test for a module.
+/// A daemon with a test for a module. It is in its sandbox, where the test is not.
 pub struct Bench {
     fake: Arc<Fake>,
     module: Option<OwnedFd>,
@@ -132,7 +140,10 @@ impl Bench {
         let pump = Pump::new(fake.clone(), 1 << 20, engine::Options::default(), dump).unwrap();
         let pump = thread::spawn({
             let stop = stop.clone();
-            move || pump.run(stop.as_fd())
+            move || {
+                sandbox::enter(None)?;
+                pump.run(stop.as_fd())
+            }
         });
         Bench { fake, module: Some(module), stop, pump: Some(pump), answers, last_cookie: 100 }
     }
@@ -174,14 +185,15 @@ impl Bench {
         let make = |size: &u32| {
             let file = File::from(memfd_create(c"dma-buf", MFdFlags::MFD_CLOEXEC).unwrap());
             file.write_all_at(&vec![0xEE; *size as usize], 0).unwrap();
-            file
+            let descriptors = (0..4).map(|_| file.try_clone().unwrap().into()).collect();
+            DmaBuf { file, descriptors }
         };
         self.fake.state().buffers.insert(number, sizes.iter().map(make).collect());
     }
 
     /// What is in a dma-buf of a buffer.
     pub fn content(&self, number: u64, index: usize) -> Vec<u8> {
-        let file = &self.fake.state().buffers[&number][index];
+        let file = &self.fake.state().buffers[&number][index].file;
         let mut content = vec![0; file.metadata().unwrap().len() as usize];
         file.read_exact_at(&mut content, 0).unwrap();
         content

@@ -18,11 +18,11 @@ use crate::{Bed, film};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The most requests that a client has under way at once.
-const IN_FLIGHT: u32 = 16;
+pub const IN_FLIGHT: u32 = 16;
 
 /// A film, and what it is without any death.
 pub struct Film {
-    stream: Stream,
+    pub stream: Stream,
     whole: Shown,
     takes: Duration,
 }
@@ -99,11 +99,18 @@ struct Outcome {
     resumed: bool,
 }
 
+impl Film {
+    /// The numbers of the pictures that were not shown as they should.
+    pub fn lost(&self, shown: &Shown) -> Vec<u32> {
+        let is_lost = |(number, md5): &(&u32, &Option<String>)| shown.get(number) != Some(md5);
+        self.whole.iter().filter(is_lost).map(|(number, _)| *number).collect()
+    }
+}
+
 /// What is lost is what was under way and what refers to it, up to the next key frame.
 fn player_resumes(film: &Film, bed: &Bed) -> Result<Outcome, String> {
     let (shown, log) = player::play(&film.stream, bed, LIMIT)?;
-    let is_lost = |(number, md5): &(&u32, &Option<String>)| shown.get(number) != Some(md5);
-    let lost: Vec<u32> = film.whole.iter().filter(is_lost).map(|(number, _)| *number).collect();
+    let lost = film.lost(&shown);
     let (Some(first), Some(last)) = (lost.first(), lost.last()) else {
         return Ok(Outcome { lost: 0, resumed: true });
     };

@@ -1,6 +1,5 @@
 //! Requests without a daemon: they wait for one, and not for ever.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,34 +9,15 @@ use daedalus_tests::kernel::Daemon;
 use daedalus_tests::stream::Codec;
 use libtest_mimic::Failed;
 
+use crate::parameter::Parameter;
 use crate::{Bed, film, player};
-
-const PARAMETER: &str = "/sys/module/daedalus/parameters/grace_ms";
-
-/// Sets the grace period, and sets it back.
-struct Grace(String);
-
-impl Grace {
-    fn set(milliseconds: u32) -> Result<Grace, String> {
-        let before = fs::read_to_string(PARAMETER).map_err(|e| format!("{PARAMETER}: {e}"))?;
-        fs::write(PARAMETER, milliseconds.to_string()).map_err(|e| format!("{PARAMETER}: {e}"))?;
-        Ok(Grace(before))
-    }
-}
-
-impl Drop for Grace {
-    fn drop(&mut self) {
-        // The next test sets its own if it minds.
-        let _ = fs::write(PARAMETER, self.0.trim());
-    }
-}
 
 /// A daemon that comes in time decodes what has been waiting, from the first frame on.
 pub fn requests_wait_for_a_daemon(bed: &Bed) -> Result<(), Failed> {
     let stream = film::make(bed, Codec::H264, 60)?;
     let log = bed.file("grace.log");
     Daemon::start(&log, &[])?.stop()?;
-    let _grace = Grace::set(60_000)?;
+    let _grace = Parameter::set("grace_ms", 60_000)?;
     let got = thread::scope(|scope| {
         let client = scope.spawn(|| Client::GstreamerV4l2.decode(&stream, &bed.setting));
         thread::sleep(Duration::from_secs(1));
@@ -60,7 +40,7 @@ pub fn requests_wait_for_a_daemon(bed: &Bed) -> Result<(), Failed> {
 pub fn requests_fail_when_none_comes(bed: &Bed) -> Result<(), Failed> {
     let stream = film::make(bed, Codec::H264, 60)?;
     Daemon::start(&bed.file("grace.log"), &[])?.stop()?;
-    let _grace = Grace::set(300)?;
+    let _grace = Parameter::set("grace_ms", 300)?;
     let started = Instant::now();
     let (shown, log) = player::play(&stream, bed, Duration::from_secs(60))?;
     println!("told of {} pictures within {:?}", shown.len(), started.elapsed());

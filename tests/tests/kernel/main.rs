@@ -24,8 +24,12 @@ mod film;
 mod grace;
 mod ioctls;
 mod liars;
+mod limits;
 mod module;
+mod parameter;
 mod player;
+mod recovery;
+mod sandbox;
 mod sharing;
 mod stress;
 mod together;
@@ -62,6 +66,10 @@ const TESTS: &[(&str, Test)] = &[
     ("liars::are_not_believed", liars::are_not_believed),
     ("stress::of_random_calls", stress::of_random_calls),
     ("damage::of_streams", damage::of_streams),
+    ("recovery::in_the_process", recovery::in_the_process),
+    ("recovery::from_silence", recovery::from_silence),
+    ("recovery::with_a_later_daemon", recovery::with_a_later_daemon),
+    ("recovery::with_a_daemon_after_silence", recovery::with_a_daemon_after_silence),
     ("sharing::every_entry_point", sharing::every_entry_point),
     ("sharing::every_picture_on_the_device", sharing::every_picture_on_the_device),
     ("sharing::every_picture_in_the_process", sharing::every_picture_in_the_process),
@@ -69,6 +77,8 @@ const TESTS: &[(&str, Test)] = &[
     ("sharing::all_in_memory_of_a_card", sharing::all_in_memory_of_a_card),
     ("sharing::nothing_piles_up_on_the_device", sharing::nothing_piles_up_on_the_device),
     ("sharing::nothing_piles_up_in_the_process", sharing::nothing_piles_up_in_the_process),
+    ("sandbox::of_the_daemon", sandbox::of_the_daemon),
+    ("limits::of_each_user", limits::of_each_user),
     ("module::stays_while_it_is_used", module::stays_while_it_is_used),
 ];
 

@@ -21,7 +21,12 @@ pub fn command(stream: &Stream, bed: &Bed) -> Command {
 
 /// Plays `stream` to its end, whatever happens.
 pub fn play(stream: &Stream, bed: &Bed, limit: Duration) -> Result<(Shown, String), String> {
-    let done = process::run(&mut command(stream, bed), limit).map_err(|e| e.to_string())?;
+    end(command(stream, bed), limit)
+}
+
+/// Runs a player to its end: what it showed, and its log.
+pub fn end(mut player: Command, limit: Duration) -> Result<(Shown, String), String> {
+    let done = process::run(&mut player, limit).map_err(|e| e.to_string())?;
     if !done.status.success() || !done.log.contains("decoding on ") {
         return Err(format!("the player: {}: {}", done.ending(), done.log));
     }

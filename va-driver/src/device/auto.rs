@@ -1,10 +1,10 @@
 //! The kernel's device where it can be used, the engine in this process where not.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use daedalus_uapi::Codec;
 
-use super::{Device, DeviceSession, embedded::Embedded, kernel::Kernel, reason};
+use super::{Device, DeviceSession, Done, Request, embedded::Embedded, kernel::Kernel, reason};
 use crate::{
     convert::{Format, Layout},
     error::{Error, Result},
@@ -15,7 +15,7 @@ use crate::{
 /// Both devices. Surfaces are such that either can decode to them, so the choice is made anew for each
 /// stream: a daemon may come and go.
 pub(super) struct Auto {
-    kernel: Kernel,
+    kernel: Arc<Kernel>,
     embedded: Embedded,
     /// What the log was told last.
     said: Mutex<String>,
@@ -24,8 +24,8 @@ pub(super) struct Auto {
 impl Auto {
     /// Says in the log what will decode, for now.
     pub fn new(kernel: Kernel, embedded: Embedded) -> Auto {
-        let auto = Auto { kernel, embedded, said: Mutex::default() };
-        match auto.kernel.absent() {
+        let auto = Auto { kernel: Arc::new(kernel), embedded, said: Mutex::default() };
+        match auto.kernel.unfit() {
             None => auto.say(auto.on_kernel()),
             Some(why) => auto.say(in_process(&why)),
         }
@@ -56,11 +56,11 @@ impl Device for Auto {
     }
 
     fn open(&self, codec: Codec, target: &Surface) -> Result<Box<dyn DeviceSession>> {
-        let absent = self.kernel.absent().map(Error::OperationFailed);
-        match absent.map_or_else(|| self.kernel.open(codec, target), Err) {
+        let unfit = self.kernel.unfit().map(Error::OperationFailed);
+        match unfit.map_or_else(|| self.kernel.open(codec, target), Err) {
             Ok(session) => {
                 self.say(self.on_kernel());
-                Ok(session)
+                Ok(Box::new(OnKernel { session, kernel: self.kernel.clone() }))
             }
             Err(error) => {
                 self.say(in_process(&reason(&error)));
@@ -75,5 +75,25 @@ impl Device for Auto {
 
     fn shares(&self) -> bool {
         self.kernel.shares()
+    }
+}
+
+/// A session on the kernel's device, which is not worth waiting for while there is another.
+struct OnKernel {
+    session: Box<dyn DeviceSession>,
+    kernel: Arc<Kernel>,
+}
+
+impl DeviceSession for OnKernel {
+    fn submit(&self, request: Request, done: Done) -> u64 {
+        self.session.submit(request, done)
+    }
+
+    fn expect(&self, request: u64) {
+        self.session.expect(request);
+    }
+
+    fn lost(&self) -> Option<String> {
+        self.session.lost().or_else(|| self.kernel.unfit())
     }
 }

@@ -1,12 +1,14 @@
 //! What decodes the requests: one trait, several transports.
 //!
 //! `embedded` is the engine in this process, `kernel` a V4L2 stateless decoder; both carry the same
-//! [`Request`]. `auto` has the two and takes the kernel's where it can.
+//! [`Request`]. `auto` has the two and takes the kernel's where it can. `enduring` gives a stream a new session
+//! when it has lost its own.
 
 #[cfg(feature = "embedded")]
 mod auto;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod enduring;
 mod kernel;
 pub(crate) mod trace;
 
@@ -14,7 +16,7 @@ use std::{path::Path, sync::Arc};
 
 use daedalus_uapi::{Codec, DecodeRequest};
 
-use self::kernel::Kernel;
+use self::{enduring::Enduring, kernel::Kernel};
 use crate::{
     convert::{Format, Layout},
     error::{Error, Result},
@@ -72,6 +74,11 @@ pub(crate) trait DeviceSession: Send + Sync {
     /// Somebody waits for the answer of the request with this name. For devices that would otherwise wait
     /// for more requests.
     fn expect(&self, _request: u64) {}
+
+    /// Why there will be no more pictures from here, once that is so.
+    fn lost(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The device that `DAEDALUS_DEVICE` names: `auto` (the default), `embedded`, `kernel`, or the path of a
@@ -101,14 +108,15 @@ fn reason(error: &Error) -> String {
 /// A kernel device that was asked for: there is no other.
 fn kernel(kernel: Kernel) -> Result<Box<dyn Device>> {
     log::info!("decoding on {kernel}: asked for");
-    Ok(Box::new(kernel))
+    Ok(Box::new(Enduring::new(kernel)))
 }
 
 #[cfg(feature = "embedded")]
 fn auto() -> Result<Box<dyn Device>> {
     match Kernel::find() {
         Ok(kernel) => {
-            Ok(Box::new(auto::Auto::new(kernel, embedded::Embedded::from_environment()?)))
+            let embedded = embedded::Embedded::from_environment()?;
+            Ok(Box::new(Enduring::new(auto::Auto::new(kernel, embedded))))
         }
         Err(error) => embedded(&reason(&error)),
     }

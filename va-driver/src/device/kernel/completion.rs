@@ -15,6 +15,7 @@ use nix::{
 
 use super::{
     abi,
+    health::Health,
     ioctl::{Media, Video, Wake},
     pictures::{Answered, Pictures},
     request::{Slot, nanoseconds},
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 
 /// How long the device may take over a picture. One that takes longer is taken for dead: a client that
 /// waits for a picture waits without a limit of its own.
-const WATCHDOG_MS: u16 = 20_000;
+const WATCHDOG: Duration = Duration::from_secs(20);
 
 /// How long a submission waits for the device to give something back.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Shared {
     pub video: Video,
     pub media: Media,
+    health: Arc<Health>,
     /// Interrupts the thread's waiting for the device.
     wake: Wake,
     state: Mutex<State>,
@@ -60,11 +62,11 @@ impl State {
 }
 
 impl Shared {
-    pub fn new(video: Video, media: Media) -> Result<Shared> {
+    pub fn new(video: Video, media: Media, health: Arc<Health>) -> Result<Shared> {
         let wake =
             Wake::new().map_err(|error| Error::Allocation(format!("an event file: {error}")))?;
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Ok(Shared { video, media, wake, state, changed })
+        Ok(Shared { video, media, health, wake, state, changed })
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -119,6 +121,8 @@ impl Shared {
 
     /// What the thread does.
     fn run(&self) {
+        // When the device has last given something, or got something to do.
+        let mut heard = Instant::now();
         loop {
             let answers = {
                 let mut state = self.state();
@@ -128,6 +132,7 @@ impl Shared {
                         break answers;
                     }
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    heard = Instant::now();
                 }
             };
             // An answer may end the session, or wait for a lock: not with ours in hand.
@@ -137,21 +142,24 @@ impl Shared {
                 return self.finish();
             }
             if !answered {
-                if let Err(error) = self.receive() {
-                    self.fail(error);
+                match self.receive(WATCHDOG.saturating_sub(heard.elapsed())) {
+                    Ok(false) => {}
+                    Ok(true) => heard = Instant::now(),
+                    Err(error) => self.fail(error),
                 }
             }
         }
     }
 
-    /// Waits for the device, and takes what it has. An error is one of the device.
-    fn receive(&self) -> Result<()> {
+    /// Waits for the device, and takes what it has. False: nothing, but there may be other things to do. An
+    /// error is one of the device.
+    fn receive(&self, patience: Duration) -> Result<bool> {
         let wanted = PollFlags::POLLIN | PollFlags::POLLOUT;
         let mut fds = [
             PollFd::new(self.video.as_fd(), wanted),
             PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
         ];
-        match poll(&mut fds, PollTimeout::from(WATCHDOG_MS)) {
+        match poll(&mut fds, PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO)) {
             Ok(0) => return Err(Error::Decoding("the device does not answer".into())),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(Error::Decoding(format!("waiting for the device: {error}"))),
@@ -177,7 +185,7 @@ impl Shared {
         } else if broken {
             return Err(Error::Decoding("the device reports an error".into()));
         }
-        Ok(())
+        Ok(received)
     }
 
     /// Takes a picture back.
@@ -219,6 +227,7 @@ impl Shared {
     /// The device is dead: whatever it has is answered now, and whatever will be submitted at once.
     fn fail(&self, error: Error) {
         log::warn!("the kernel device failed: {error}");
+        self.health.failed();
         let mut state = self.state();
         state.pictures.fail(&error);
         state.queued.clear();

@@ -80,10 +80,19 @@ impl Node {
     /// Why the decoder cannot work now, if it tells: Daedalus' module has an attribute that says whether
     /// its daemon is there. Other decoders have none, and are always at work.
     pub fn absent(&self) -> Option<String> {
+        let state = self.attribute("daemon")?;
+        (state != "attached").then(|| format!("its daemon is {state}"))
+    }
+
+    /// How many daemons the decoder has had, if it tells: tells one from the next.
+    pub fn daemons(&self) -> Option<u64> {
+        self.attribute("daemons")?.parse().ok()
+    }
+
+    fn attribute(&self, name: &str) -> Option<String> {
         let (major, minor) = self.numbers;
-        let state =
-            std::fs::read_to_string(format!("/sys/dev/char/{major}:{minor}/daemon")).ok()?;
-        (state.trim() != "attached").then(|| format!("its daemon is {}", state.trim()))
+        let text = std::fs::read_to_string(format!("/sys/dev/char/{major}:{minor}/{name}")).ok()?;
+        Some(text.trim().to_owned())
     }
 }
 

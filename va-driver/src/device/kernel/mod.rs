@@ -5,8 +5,8 @@
 //! formats and frame layouts, and `memory` gets surfaces from it. A [`session`] is one open file: it turns
 //! each request into a media request (`request`, with the controls of `controls`) and queues it together
 //! with the surface's dma-buf (`queue` says under which index). Its thread (`completion`) takes back what the
-//! device has finished and answers the pictures (`pictures`). `ioctl` makes the system calls, with the structs
-//! of `abi`.
+//! device has finished and answers the pictures (`pictures`). `health` is what sessions learn about the
+//! device. `ioctl` makes the system calls, with the structs of `abi`.
 //!
 //! Sources: Linux, `Documentation/userspace-api/media/v4l/dev-stateless-decoder.rst`,
 //! `ext-ctrls-codec-stateless.rst`, and `../mediactl/request-api.rst`.
@@ -16,6 +16,7 @@ mod completion;
 mod controls;
 mod discover;
 mod format;
+mod health;
 mod ioctl;
 mod memory;
 mod pictures;
@@ -35,6 +36,7 @@ use self::{
     controls::{Supported, example},
     discover::Node,
     format::{Geometry, coded, negotiate},
+    health::Health,
     ioctl::Video,
     session::KernelSession,
 };
@@ -51,6 +53,7 @@ pub(super) struct Kernel {
     node: Node,
     capabilities: Capabilities,
     memory: Arc<FrameMemory>,
+    health: Arc<Health>,
     /// What [`Device::shares`] has found out.
     shares: OnceLock<bool>,
 }
@@ -111,7 +114,9 @@ impl Kernel {
         for node in nodes {
             let opened = probe(&node).and_then(|capabilities| {
                 let memory = Arc::new(FrameMemory::open(&node, capabilities.clone())?);
-                Ok(Kernel { node: node.clone(), capabilities, memory, shares: OnceLock::new() })
+                let health = Arc::new(Health::of(node.clone()));
+                let (node, shares) = (node.clone(), OnceLock::new());
+                Ok(Kernel { node, capabilities, memory, health, shares })
             });
             match opened {
                 Ok(kernel) => return Ok(kernel),
@@ -121,9 +126,9 @@ impl Kernel {
         Err(error)
     }
 
-    /// Why the device cannot decode at present.
-    pub fn absent(&self) -> Option<String> {
-        self.node.absent().map(|why| format!("{}: {why}", self.node))
+    /// Why the device cannot decode at present, or is not to be relied on.
+    pub fn unfit(&self) -> Option<String> {
+        self.health.complaint().map(|why| format!("{}: {why}", self.node))
     }
 }
 
@@ -179,7 +184,8 @@ impl Device for Kernel {
             let what = format!("{}: no {codec} to {format:?}", self.node);
             return Err(Error::OperationFailed(what));
         }
-        Ok(Box::new(KernelSession::open(&self.node, codec, target, self.memory.clone())?))
+        let (memory, health) = (self.memory.clone(), self.health.clone());
+        Ok(Box::new(KernelSession::open(&self.node, codec, target, memory, health)?))
     }
 
     fn frame(&self, wanted: Layout) -> Result<(Layout, Block)> {

@@ -19,6 +19,7 @@ use super::{
     controls::{Supported, example},
     discover::Node,
     format::{Geometry, negotiate},
+    health::Health,
     ioctl::{Media, Queued, Video},
     memory::FrameMemory,
     queue::Indices,
@@ -86,6 +87,7 @@ impl KernelSession {
         codec: Codec,
         target: &Surface,
         memory: Arc<FrameMemory>,
+        health: Arc<Health>,
     ) -> Result<KernelSession> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             Error::OperationFailed(format!("{what}: {error}"))
@@ -111,7 +113,7 @@ impl KernelSession {
         if !can(abi::BUF_CAP_SUPPORTS_REQUESTS) {
             return Err(Error::OperationFailed("the device takes no requests".into()));
         }
-        let shared = Arc::new(Shared::new(video, media)?);
+        let shared = Arc::new(Shared::new(video, media, health)?);
         let submitter = Submitter {
             codec,
             shared: shared.clone(),
@@ -139,6 +141,14 @@ impl DeviceSession for KernelSession {
         let mut submitter = self.submitter.lock().unwrap_or_else(PoisonError::into_inner);
         submitter.submit(request, done);
         timestamp
+    }
+
+    fn lost(&self) -> Option<String> {
+        self.shared
+            .state()
+            .failed
+            .as_ref()
+            .map(|error| format!("the kernel device failed: {error}"))
     }
 }
 

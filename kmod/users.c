@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What each user has of the device, and may have: nobody is to take it from the others. Who has
+ * CAP_SYS_RESOURCE is not limited.
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "driver.h"
+
+static unsigned int daedalus_max_sessions = 64;
+module_param_named(sessions_per_user, daedalus_max_sessions, uint, 0644);
+MODULE_PARM_DESC(sessions_per_user, "how often one user may have the video device open");
+
+static unsigned int daedalus_max_requests = 512;
+module_param_named(requests_per_user, daedalus_max_requests, uint, 0644);
+MODULE_PARM_DESC(requests_per_user, "how many coded buffers one user may have queued");
+
+static unsigned int daedalus_max_memory;
+module_param_named(memory_per_user, daedalus_max_memory, uint, 0644);
+MODULE_PARM_DESC(memory_per_user, "MiB of buffers that one user may have; a quarter of all memory "
+				  "unless given");
+
+struct daedalus_user {
+	struct list_head list; /* in daedalus_device.users */
+	kuid_t uid;
+	unsigned int contexts; /* that refer to this, under users_lock */
+	unsigned int sessions; /* of these the open ones, under users_lock */
+	atomic_t requests;
+	atomic64_t bytes;
+};
+
+void daedalus_init_users(struct daedalus_device *dev)
+{
+	mutex_init(&dev->users_lock);
+	INIT_LIST_HEAD(&dev->users);
+	if (!daedalus_max_memory)
+		daedalus_max_memory = totalram_pages() >> (20 - PAGE_SHIFT) >> 2;
+}
+
+static struct daedalus_user *daedalus_find_user(struct daedalus_device *dev, kuid_t uid)
+{
+	struct daedalus_user *user;
+
+	list_for_each_entry(user, &dev->users, list)
+		if (uid_eq(user->uid, uid))
+			return user;
+	user = kzalloc_obj(*user);
+	if (user) {
+		user->uid = uid;
+		list_add(&user->list, &dev->users);
+		atomic_inc(&dev->statistics.users);
+	}
+	return user;
+}
+
+static void daedalus_drop_user(struct daedalus_device *dev, struct daedalus_user *user)
+{
+	if (user->contexts)
+		return;
+	list_del(&user->list);
+	atomic_dec(&dev->statistics.users);
+	kfree(user);
+}
+
+/* A session of the calling process begins. */
+int daedalus_join_user(struct daedalus_context *ctx)
+{
+	struct daedalus_device *dev = ctx->dev;
+	struct daedalus_user *user;
+	int ret = 0;
+
+	mutex_lock(&dev->users_lock);
+	user = daedalus_find_user(dev, ctx->uid);
+	if (!user) {
+		ret = -ENOMEM;
+	} else if (user->sessions >= READ_ONCE(daedalus_max_sessions) &&
+		   !capable(CAP_SYS_RESOURCE)) {
+		daedalus_drop_user(dev, user);
+		ret = -EMFILE;
+	} else {
+		user->contexts++;
+		user->sessions++;
+		ctx->user = user;
+	}
+	mutex_unlock(&dev->users_lock);
+	return ret;
+}
+
+/* The session is over; its context may be needed a little longer. */
+void daedalus_end_session(struct daedalus_context *ctx)
+{
+	mutex_lock(&ctx->dev->users_lock);
+	ctx->user->sessions--;
+	mutex_unlock(&ctx->dev->users_lock);
+}
+
+/* The context goes. */
+void daedalus_leave_user(struct daedalus_context *ctx)
+{
+	if (!ctx->user)
+		return;
+	mutex_lock(&ctx->dev->users_lock);
+	ctx->user->contexts--;
+	daedalus_drop_user(ctx->dev, ctx->user);
+	mutex_unlock(&ctx->dev->users_lock);
+}
+
+/* A coded buffer is about to be queued. */
+int daedalus_charge_request(struct daedalus_context *ctx)
+{
+	if (atomic_inc_return(&ctx->user->requests) <= READ_ONCE(daedalus_max_requests) ||
+	    capable(CAP_SYS_RESOURCE))
+		return 0;
+	atomic_dec(&ctx->user->requests);
+	return -EDQUOT;
+}
+
+void daedalus_uncharge_request(struct daedalus_context *ctx)
+{
+	atomic_dec(&ctx->user->requests);
+}
+
+/* The memory of a buffer that the module has made; others' is their makers' affair. */
+static s64 daedalus_size(struct vb2_buffer *vb)
+{
+	s64 size = 0;
+	unsigned int i;
+
+	if (vb->memory == VB2_MEMORY_MMAP)
+		for (i = 0; i < vb->num_planes; i++)
+			size += vb->planes[i].length;
+	return size;
+}
+
+int daedalus_charge_memory(struct daedalus_context *ctx, struct vb2_buffer *vb)
+{
+	s64 limit = (s64)READ_ONCE(daedalus_max_memory) << 20, size = daedalus_size(vb);
+
+	if (atomic64_add_return(size, &ctx->user->bytes) <= limit || !size ||
+	    capable(CAP_SYS_RESOURCE))
+		return 0;
+	atomic64_sub(size, &ctx->user->bytes);
+	return -ENOMEM;
+}
+
+void daedalus_uncharge_memory(struct daedalus_context *ctx, struct vb2_buffer *vb)
+{
+	atomic64_sub(daedalus_size(vb), &ctx->user->bytes);
+}
