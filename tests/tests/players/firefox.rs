@@ -11,7 +11,7 @@ use crate::compositor::BACKGROUND;
 use crate::film::Film;
 
 /// What its log says of a picture that comes from VA-API.
-pub const DECODED: &str = "Got one VAAPI frame";
+pub const DECODED: &str = "VA-API frame pts=";
 
 /// Tells Firefox what the graphics are like, in a process of its own.
 const PROBE: &str = "/usr/lib/firefox-esr/glxtest";

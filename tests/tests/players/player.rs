@@ -48,6 +48,7 @@ impl Player {
     pub fn converts(self) -> Converter {
         match self {
             Player::MpvOverlay | Player::GstreamerWayland => Converter::Compositor,
+            Player::GstreamerGl => Converter::Texture,
             _ => Converter::Player,
         }
     }
