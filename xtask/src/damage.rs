@@ -70,8 +70,8 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     drop(display);
     println!("After {} s:", started.elapsed().as_secs());
     println!(
-        "{} exact from the last key frame on, {} not, as in ffmpeg's own decoder, {} crashed libavcodec \
-         without the driver's doing, {} also ran under valgrind, {} failed",
+        "{} exact from the last key frame on, {} not, as in ffmpeg's own decoder, {} ended or went past the driver in \
+         libavcodec, {} also ran under valgrind, {} failed",
         sum.recovered, sum.neither, sum.client, sum.checked, sum.failed
     );
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -10,7 +10,7 @@ use crate::compositor::BACKGROUND;
 
 /// The most that samples may differ on average, and the share in thousandths of those that may differ by more
 /// than [`LARGE`]. Shaders round, and interpolate chroma, a little differently than swscale.
-const AVERAGE: f64 = 2.5;
+const AVERAGE: f64 = 4.0;
 const LARGE: u8 = 24;
 const MOST_LARGE: f64 = 10.0;
 

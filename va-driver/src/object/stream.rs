@@ -126,15 +126,16 @@ impl Stream {
             // A surface that is gone by now gets no pixels, but later pictures may refer to its picture.
             let target = draft.target.and_then(find);
             let ungrained = draft.ungrained.and_then(find);
-            let written: Vec<Arc<Surface>> = target.iter().chain(&ungrained).cloned().collect();
-            for surface in &written {
-                surface.submitted(self);
-            }
+            let written: Vec<(Arc<Surface>, u64)> = target
+                .iter()
+                .chain(&ungrained)
+                .map(|surface| (surface.clone(), surface.submitted(self, draft.hold_capture)))
+                .collect();
             let done = Done::new({
                 let written = written.clone();
                 move |answer| {
-                    for surface in &written {
-                        surface.completed(answer.clone());
+                    for (surface, number) in &written {
+                        surface.completed(*number, answer.clone());
                     }
                 }
             });
@@ -148,7 +149,7 @@ impl Stream {
             };
             trace::request(self.number, &request);
             let name = self.session.submit(request, done);
-            for surface in &written {
+            for (surface, _) in &written {
                 surface.named(name);
             }
         }

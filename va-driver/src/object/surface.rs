@@ -78,6 +78,10 @@ struct State {
     building: Option<va::VAContextID>,
     /// What became of the last picture.
     outcome: Result<()>,
+    /// Counts the pictures that were submitted. Answers for earlier ones say nothing about the last.
+    number: u64,
+    /// The request that was submitted last is a field, and the next one belongs to the same frame.
+    holds: bool,
     /// What the device session calls the last request that writes this surface.
     request: u64,
     /// The stream of the last picture: keeps its decoder alive for later pictures that refer to it.
@@ -108,6 +112,8 @@ impl Surface {
                 kept: 0,
                 building: None,
                 outcome: Ok(()),
+                number: 0,
+                holds: false,
                 request: 0,
                 stream: None,
             }),
@@ -253,21 +259,27 @@ impl Surface {
         let mut state = self.state();
         state.building = None;
         state.outcome = Err(error);
+        state.holds = false;
         self.changed.notify_all();
     }
 
-    /// A request that writes this surface is on its way.
-    pub fn submitted(&self, stream: &Arc<Stream>) {
+    /// A request that writes this surface is on its way, a field of a frame whose other one follows if it
+    /// `holds`. Returns the number of its picture, for [`Surface::completed`].
+    pub fn submitted(&self, stream: &Arc<Stream>, holds: bool) -> u64 {
         let mut state = self.state();
-        if state.pending == 0 && state.kept <= 1 {
+        if !state.holds {
+            state.number += 1;
             state.outcome = Ok(());
         }
+        state.holds = holds;
+        let number = state.number;
         // Zero if this is the other surface of a picture with film grain.
         state.kept = state.kept.saturating_sub(1);
         state.pending += 1;
         let before = state.stream.replace(stream.clone());
         drop(state);
         drop(before);
+        number
     }
 
     /// What the device session calls the request that was submitted last.
@@ -275,11 +287,11 @@ impl Surface {
         self.state().request = request;
     }
 
-    /// A request that writes this surface was answered.
-    pub fn completed(&self, answer: Result<()>) {
+    /// A request that writes this surface was answered, for the picture of this number.
+    pub fn completed(&self, number: u64, answer: Result<()>) {
         let mut state = self.state();
         state.pending = state.pending.saturating_sub(1);
-        if answer.is_err() {
+        if answer.is_err() && number == state.number {
             state.outcome = answer;
         }
         self.changed.notify_all();

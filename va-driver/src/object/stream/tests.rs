@@ -156,6 +156,24 @@ fn a_broken_picture_is_reported_until_the_next_one_replaces_it() {
 }
 
 #[test]
+fn a_picture_after_others_that_failed_is_judged_by_itself() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    // One that is under way, one that is refused, and a good one.
+    bench.decode(&surface);
+    bench.stream.commit();
+    surface.begin(1).unwrap();
+    surface.ended(&bench.stream);
+    surface.refused(Error::Decoding("makes no sense".into()));
+    assert_eq!(surface.outcome(), Err(Error::Decoding("makes no sense".into())));
+    bench.decode(&surface);
+    bench.stream.commit();
+    bench.answer(Err(Error::Decoding("cut short".into())));
+    bench.answer(Ok(()));
+    assert_eq!(surface.wait(None), Ok(()));
+}
+
+#[test]
 fn a_picture_that_the_device_loses_does_not_leave_its_surface_waiting() {
     let bench = Bench::new();
     let surface = bench.surface();
