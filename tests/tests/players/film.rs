@@ -38,6 +38,14 @@ pub const H264: Film = Film {
     gstreamer: "qtdemux ! h264parse ! vah264dec",
 };
 
+/// What GStreamer plays: from MP4 it takes the colours' range to be full, whatever the file says.
+pub const H264_MKV: Film = Film {
+    name: "h264-mkv",
+    container: "mkv",
+    gstreamer: "matroskademux ! h264parse ! vah264dec",
+    ..H264
+};
+
 pub const VP9: Film = Film {
     name: "vp9",
     encoder: VPX,
@@ -71,9 +79,11 @@ impl Film {
         let tag = if matrix == "bt601" { "smpte170m" } else { matrix };
         let mut command = process::command("ffmpeg");
         command.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i"]);
-        command.arg(format!("testsrc2=size={width}x{height}:rate=5:duration=1"));
+        // It has even sizes alone.
+        let (even_width, even_height) = (width.next_multiple_of(2), height.next_multiple_of(2));
+        command.arg(format!("testsrc2=size={even_width}x{even_height}:rate=5:duration=1"));
         command.arg("-vf").arg(format!(
-            "tpad=stop_mode=clone:stop_duration=60,format=gbrp,gblur=sigma=4,\
+            "tpad=stop_mode=clone:stop_duration=60,format=gbrp,crop={width}:{height}:exact=1,gblur=sigma=4,\
              scale=out_color_matrix={matrix}:out_range={range},format={}",
             self.pixels
         ));

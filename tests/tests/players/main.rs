@@ -59,7 +59,7 @@ const CASES: &[(Player, Film)] = &[
     (Player::MpvOverlay, film::AV1),
     (Player::MpvX11, film::H264),
     (Player::MpvX11, film::BT709),
-    (Player::GstreamerGl, film::H264),
+    (Player::GstreamerGl, film::H264_MKV),
     (Player::GstreamerGl, film::VP9),
     (Player::GstreamerGl, film::AV1),
     (Player::GstreamerWayland, film::H264),

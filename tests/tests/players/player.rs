@@ -48,7 +48,6 @@ impl Player {
     pub fn converts(self) -> Converter {
         match self {
             Player::MpvOverlay | Player::GstreamerWayland => Converter::Compositor,
-            Player::GstreamerGl => Converter::Texture,
             _ => Converter::Player,
         }
     }

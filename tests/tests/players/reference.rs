@@ -15,9 +15,6 @@ use crate::screenshot::{Screenshot, run};
 pub enum Converter {
     /// The player, by what the film says of its colours.
     Player,
-    /// Mesa, while it samples an imported picture. Its software renderer takes full range for granted, as
-    /// GStreamer 1.26 imports it: limited range comes out between 16 and 235.
-    Texture,
     /// The compositor. Up to version 14 weston takes BT.601 in limited range for granted, whatever it is.
     Compositor,
 }
@@ -31,7 +28,6 @@ pub fn make(
 ) -> Result<Screenshot, String> {
     let (matrix, range) = match converter {
         Converter::Player => film.colours,
-        Converter::Texture => (film.colours.0, "full"),
         Converter::Compositor => ("bt601", "limited"),
     };
     let file = folder.join(format!("{}-reference-{matrix}-{range}.png", film.name));
