@@ -25,12 +25,9 @@
 /* Requests that it remembers in order to answer them again, or late. */
 #define KEPT 16
 
-/* Of what comes after a message that was cut short nothing is known: the module drops none. */
-static union {
-	struct daedalus_message head;
-	struct daedalus_decode decode;
-	char bytes[1 << 20];
-} message;
+/* As large as the module says: it wants room for the largest with each read. */
+static struct daedalus_decode *message;
+static size_t message_size;
 
 static struct daedalus_complete kept[KEPT];
 static unsigned int kept_count, decodes, answers, refused;
@@ -95,7 +92,7 @@ static void ask_for_buffer(uint64_t session, uint64_t cookie, uint32_t index, in
 
 static void lie(void)
 {
-	const struct daedalus_decode *decode = &message.decode;
+	const struct daedalus_decode *decode = message;
 	struct daedalus_complete complete = {
 		.session = decode->head.session,
 		.cookie = decode->cookie,
@@ -159,7 +156,7 @@ static void nonsense(void)
 
 	if (ioctl(device, DAEDALUS_IOC_ATTACH, &again) == 0)
 		fail("it attached twice");
-	if (ioctl(device, _IOWR('D', 3 + pick(200), char[64]), &message) == 0)
+	if (ioctl(device, _IOWR('D', 3 + pick(200), char[64]), message) == 0)
 		fail("a call that there is not succeeded");
 	if (ioctl(device, DAEDALUS_IOC_COMPLETE, (void *)16) == 0 || errno != EFAULT)
 		fail("a bad address was taken");
@@ -190,6 +187,10 @@ int main(int argc, char **argv)
 		fail("it completed a request before it attached");
 	if (ioctl(device, DAEDALUS_IOC_ATTACH, &attach))
 		fail("it cannot attach");
+	message_size = attach.message_size;
+	message = malloc(message_size);
+	if (!message)
+		fail("no memory");
 	puts("attached");
 	fflush(stdout);
 	for (messages = 30 + pick(300); messages; messages--) {
@@ -201,18 +202,18 @@ int main(int argc, char **argv)
 		if (poll(&poll_device, 1, 100) == 0) {
 			while (kept_count)
 				answer_kept(--kept_count % KEPT);
-			/* Those that it never answers hold somebody up. */
-			if (++idle == 10)
+			/* Those that it never answers hold somebody up; but a client takes its time to come. */
+			if (++idle == (decodes ? 10 : 200))
 				break;
 			continue;
 		}
 		idle = 0;
-		length = read(device, &message, pick(10) ? sizeof(message) : pick(200));
+		length = read(device, message, pick(10) ? message_size : pick(200));
 		if (length < 0)
 			continue;
-		if ((size_t)length != message.head.size)
+		if ((size_t)length != message->head.size)
 			fail("a message says another size than was read");
-		if (message.head.type == DAEDALUS_MSG_DECODE)
+		if (message->head.type == DAEDALUS_MSG_DECODE)
 			lie();
 	}
 	printf("%u requests, %u answers taken, %u refused\n", decodes, answers, refused);

@@ -34,6 +34,7 @@ pub fn are_not_believed(bed: &Bed) -> Result<(), Failed> {
         let said = liar.end().map_err(|why| format!("round {round}: {why}"))?;
         played.map_err(|why| format!("round {round}, {}: {why}", film.name))?;
         Statistics::wait_for_idle()?;
+        println!("{round}: {}: {said} requests", film.name);
         requests += said;
         // Honest work in between shows what a lie has spoiled.
         if round % 20 == 11 {

@@ -1,9 +1,10 @@
 //! Random calls from several processes (`stress.c`), with a daemon that comes and goes: nothing gets stuck,
 //! nothing is left over, and films are right again afterwards.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use daedalus_tests::kernel::{Daemon, Statistics, dma_bufs};
 use daedalus_tests::random::dice::Dice;
@@ -13,6 +14,7 @@ use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::parameter::Parameter;
 use crate::{Bed, deaths, device, module};
 
 /// Processes that make calls at the same time.
@@ -28,7 +30,13 @@ pub fn of_random_calls(bed: &Bed) -> Result<(), Failed> {
     compile::c(&[source], &program, &[])?;
     let log = bed.file("stress.log");
     let before = dma_bufs()?;
+    // User-mode Linux has little memory, and what is exported lives as long as its descriptor.
+    let _memory = Parameter::set("memory_per_user", 64)?;
     let mut dice = Dice::new(20_261_128);
+    for node in [device::video()?, media()?] {
+        fs::set_permissions(&node, fs::Permissions::from_mode(0o666))
+            .map_err(|e| format!("{}: {e}", node.display()))?;
+    }
     for round in 0..rounds {
         let mut command = process::command(&program);
         command.arg((round * PROCESSES).to_string()).arg(ROUND.to_string());
@@ -92,7 +100,7 @@ fn media() -> Result<PathBuf, String> {
     let video = device::video()?;
     let name = video.file_name().and_then(|name| name.to_str()).ok_or("no name")?;
     let device = format!("/sys/class/video4linux/{name}/device");
-    let entries = std::fs::read_dir(&device).map_err(|e| format!("{device}: {e}"))?;
+    let entries = fs::read_dir(&device).map_err(|e| format!("{device}: {e}"))?;
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
