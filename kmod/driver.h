@@ -7,7 +7,8 @@
  * (formats.c, ioctls.c) and controls (controls.c). A queued request (messages.c) and a
  * free CAPTURE buffer make a job (jobs.c). The daemon takes jobs by reading from
  * /dev/daedalus, and completes them (daemon.c). main.c owns the devices, media.c
- * describes them to the media controller, users.c limits what each user may have.
+ * describes them to the media controller, users.c limits what each user may have, and
+ * memory.c is what buffers are made of.
  *
  * Amd64 kernels of distributions come without v4l2-mem2mem, so none of it is used:
  * queues are videobuf2's. It schedules one job at a time, which is not what a
@@ -15,9 +16,9 @@
  *
  * Locks, outermost first:
  *   daedalus_device.lock	the daemon's coming and going, the set of contexts
- *   daedalus_device.users_lock	who has sessions; nothing is taken inside of it
  *   daedalus_context.lock	the queues of one context (vb2_queue.lock)
  *   daedalus_context.jobs_lock	which buffer is where
+ *   daedalus_device.users_lock	who has what; nothing is taken inside of it
  *   daedalus_device.queue_lock	what the daemon is to read next (spinlock)
  * None of these is held while user memory is touched, or while anybody waits; the lock of
  * a context's controls is (the framework's doing), so the daemon takes neither that nor
@@ -256,8 +257,12 @@ void daedalus_end_session(struct daedalus_context *ctx);
 void daedalus_leave_user(struct daedalus_context *ctx);
 int daedalus_charge_request(struct daedalus_context *ctx);
 void daedalus_uncharge_request(struct daedalus_context *ctx);
-int daedalus_charge_memory(struct daedalus_context *ctx, struct vb2_buffer *vb);
-void daedalus_uncharge_memory(struct daedalus_context *ctx, struct vb2_buffer *vb);
+int daedalus_charge_memory(struct daedalus_user *user, unsigned long size);
+void daedalus_uncharge_memory(struct daedalus_user *user, unsigned long size);
+
+/* memory.c */
+extern struct vb2_mem_ops daedalus_memory_ops;
+void daedalus_init_memory(void);
 
 /* daemon.c */
 extern const struct file_operations daedalus_daemon_fops;

@@ -9,7 +9,6 @@
  */
 #include <linux/slab.h>
 #include <media/v4l2-ctrls.h>
-#include <media/videobuf2-dma-sg.h>
 #include <media/videobuf2-v4l2.h>
 
 #include "compat.h"
@@ -291,18 +290,13 @@ static int daedalus_buf_init(struct vb2_buffer *vb)
 {
 	struct daedalus_context *ctx = vb2_get_drv_priv(vb->vb2_queue);
 	struct daedalus_buffer *buffer = to_daedalus_buffer(vb);
-	int ret = daedalus_charge_memory(ctx, vb);
 
-	if (ret)
-		return ret;
 	INIT_LIST_HEAD(&buffer->list);
 	if (V4L2_TYPE_IS_CAPTURE(vb->type)) {
 		/* Now, so that the news of its end cannot fail. */
 		buffer->forget = kzalloc_obj(*buffer->forget);
-		if (!buffer->forget) {
-			daedalus_uncharge_memory(ctx, vb);
+		if (!buffer->forget)
 			return -ENOMEM;
-		}
 		buffer->id = atomic64_inc_return(&ctx->dev->last_buffer);
 		buffer->known_to = 0;
 	}
@@ -318,7 +312,6 @@ static void daedalus_buf_cleanup(struct vb2_buffer *vb)
 	struct daedalus_notice *forget = buffer->forget;
 
 	atomic_dec(&ctx->dev->statistics.buffers);
-	daedalus_uncharge_memory(ctx, vb);
 	buffer->forget = NULL;
 	if (!forget)
 		return;
@@ -449,7 +442,7 @@ static int daedalus_init_queue(struct daedalus_context *ctx, struct vb2_queue *q
 	queue->dev = ctx->dev->v4l2_dev.dev;
 	queue->drv_priv = ctx;
 	queue->ops = &daedalus_queue_ops;
-	queue->mem_ops = &vb2_dma_sg_memops;
+	queue->mem_ops = &daedalus_memory_ops;
 	/* Their memory is the client's in its control group, too. */
 	queue->gfp_flags = __GFP_ACCOUNT;
 	queue->buf_struct_size = sizeof(struct daedalus_buffer);

@@ -130,6 +130,7 @@ static int __init daedalus_init(void)
 
 	xa_init_flags(&dev->sessions, XA_FLAGS_ALLOC1);
 	daedalus_init_users(dev);
+	daedalus_init_memory();
 	INIT_DELAYED_WORK(&dev->grace, daedalus_grace_over);
 	dev->absent_since = jiffies;
 

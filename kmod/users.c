@@ -29,8 +29,9 @@ MODULE_PARM_DESC(memory_per_user, "MiB of buffers that one user may have; a quar
 struct daedalus_user {
 	struct list_head list; /* in daedalus_device.users */
 	kuid_t uid;
-	unsigned int contexts; /* that refer to this, under users_lock */
-	unsigned int sessions; /* of these the open ones, under users_lock */
+	struct daedalus_device *dev;
+	unsigned int references; /* of contexts and memory, under users_lock */
+	unsigned int sessions; /* that are open, under users_lock */
 	atomic_t requests;
 	atomic64_t bytes;
 };
@@ -53,19 +54,31 @@ static struct daedalus_user *daedalus_find_user(struct daedalus_device *dev, kui
 	user = kzalloc_obj(*user);
 	if (user) {
 		user->uid = uid;
+		user->dev = dev;
 		list_add(&user->list, &dev->users);
 		atomic_inc(&dev->statistics.users);
 	}
 	return user;
 }
 
-static void daedalus_drop_user(struct daedalus_device *dev, struct daedalus_user *user)
+/* Forgets somebody who has nothing. Called with users_lock held. */
+static void daedalus_drop_user(struct daedalus_user *user)
 {
-	if (user->contexts)
+	if (user->references)
 		return;
 	list_del(&user->list);
-	atomic_dec(&dev->statistics.users);
+	atomic_dec(&user->dev->statistics.users);
 	kfree(user);
+}
+
+static void daedalus_put_user(struct daedalus_user *user)
+{
+	struct daedalus_device *dev = user->dev;
+
+	mutex_lock(&dev->users_lock);
+	user->references--;
+	daedalus_drop_user(user);
+	mutex_unlock(&dev->users_lock);
 }
 
 /* A session of the calling process begins. */
@@ -81,10 +94,10 @@ int daedalus_join_user(struct daedalus_context *ctx)
 		ret = -ENOMEM;
 	} else if (user->sessions >= READ_ONCE(daedalus_max_sessions) &&
 		   !capable(CAP_SYS_RESOURCE)) {
-		daedalus_drop_user(dev, user);
+		daedalus_drop_user(user);
 		ret = -EMFILE;
 	} else {
-		user->contexts++;
+		user->references++;
 		user->sessions++;
 		ctx->user = user;
 	}
@@ -103,12 +116,8 @@ void daedalus_end_session(struct daedalus_context *ctx)
 /* The context goes. */
 void daedalus_leave_user(struct daedalus_context *ctx)
 {
-	if (!ctx->user)
-		return;
-	mutex_lock(&ctx->dev->users_lock);
-	ctx->user->contexts--;
-	daedalus_drop_user(ctx->dev, ctx->user);
-	mutex_unlock(&ctx->dev->users_lock);
+	if (ctx->user)
+		daedalus_put_user(ctx->user);
 }
 
 /* A coded buffer is about to be queued. */
@@ -126,30 +135,24 @@ void daedalus_uncharge_request(struct daedalus_context *ctx)
 	atomic_dec(&ctx->user->requests);
 }
 
-/* The memory of a buffer that the module has made; others' is their makers' affair. */
-static s64 daedalus_size(struct vb2_buffer *vb)
+/* Memory is about to be allocated, others' (DMABUF) is their makers' affair. */
+int daedalus_charge_memory(struct daedalus_user *user, unsigned long size)
 {
-	s64 size = 0;
-	unsigned int i;
+	s64 limit = (s64)READ_ONCE(daedalus_max_memory) << 20;
 
-	if (vb->memory == VB2_MEMORY_MMAP)
-		for (i = 0; i < vb->num_planes; i++)
-			size += vb->planes[i].length;
-	return size;
+	if (atomic64_add_return(size, &user->bytes) > limit && !capable(CAP_SYS_RESOURCE)) {
+		atomic64_sub(size, &user->bytes);
+		return -ENOMEM;
+	}
+	mutex_lock(&user->dev->users_lock);
+	user->references++;
+	mutex_unlock(&user->dev->users_lock);
+	return 0;
 }
 
-int daedalus_charge_memory(struct daedalus_context *ctx, struct vb2_buffer *vb)
+/* And is free again, maybe long after the session. */
+void daedalus_uncharge_memory(struct daedalus_user *user, unsigned long size)
 {
-	s64 limit = (s64)READ_ONCE(daedalus_max_memory) << 20, size = daedalus_size(vb);
-
-	if (atomic64_add_return(size, &ctx->user->bytes) <= limit || !size ||
-	    capable(CAP_SYS_RESOURCE))
-		return 0;
-	atomic64_sub(size, &ctx->user->bytes);
-	return -ENOMEM;
-}
-
-void daedalus_uncharge_memory(struct daedalus_context *ctx, struct vb2_buffer *vb)
-{
-	atomic64_sub(daedalus_size(vb), &ctx->user->bytes);
+	atomic64_sub(size, &user->bytes);
+	daedalus_put_user(user);
 }

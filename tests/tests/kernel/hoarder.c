@@ -2,10 +2,10 @@
 /*
  * A client that takes what it can get:
  *
- *	hoarder UID VIDEO sessions|memory|requests COUNT
+ *	hoarder UID VIDEO sessions|memory|exports|requests COUNT
  *
- * As user UID it asks for COUNT sessions, sessions with a mebibyte of buffers each, or coded buffers in a
- * queue. Prints how many it got and the error that ended that ("none" if nothing did), and keeps them until
+ * As user UID it asks for COUNT sessions, sessions with a mebibyte of buffers each, as much memory without a
+ * session (dma-bufs that outlive it), or coded buffers in a queue. Prints how many it got and the error that ended that ("none" if nothing did), and keeps them until
  * its input ends.
  */
 #include <errno.h>
@@ -57,6 +57,16 @@ static int queue(int fd, unsigned int index)
 	return ioctl(fd, VIDIOC_QBUF, &buffer) ? -errno : 0;
 }
 
+/* Ends a session whose first buffer stays as a dma-buf. */
+static int export(int fd)
+{
+	struct v4l2_exportbuffer buffer = { .type = V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, .flags = O_CLOEXEC };
+	int error = ioctl(fd, VIDIOC_EXPBUF, &buffer) ? -errno : 0;
+
+	close(fd);
+	return error;
+}
+
 int main(int argc, char **argv)
 {
 	int count, got = 0, fd = -1, error = 0;
@@ -81,8 +91,10 @@ int main(int argc, char **argv)
 		} else {
 			fd = start();
 			error = fd < 0 ? fd : 0;
-			if (!error && !strcmp(argv[3], "memory"))
+			if (!error && strcmp(argv[3], "sessions"))
 				error = allocate(fd, 1, 1 << 20);
+			if (!error && !strcmp(argv[3], "exports"))
+				error = export(fd);
 		}
 		got += !error;
 	}

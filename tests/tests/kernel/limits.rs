@@ -14,9 +14,10 @@ use crate::parameter::Parameter;
 use crate::{Bed, device};
 
 /// What is limited, by which parameter, to what here, and the error beyond it.
-const LIMITS: [(&str, &str, u32, &str); 3] = [
+const LIMITS: [(&str, &str, u32, &str); 4] = [
     ("sessions", "sessions_per_user", 3, "EMFILE"),
     ("memory", "memory_per_user", 4, "ENOMEM"),
+    ("exports", "memory_per_user", 4, "ENOMEM"),
     ("requests", "requests_per_user", 5, "EDQUOT"),
 ];
 

@@ -105,9 +105,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let bed = Arc::new(Bed { setting, full, player });
     let trial = |(name, test): &(&str, Test)| {
         let (bed, test) = (Arc::clone(&bed), *test);
-        // It takes all of the machine's memory as yet: docs/reliability.md.
-        let ignored = name.starts_with("stress::") && !full;
-        Trial::test(*name, move || test(&bed)).with_ignored_flag(ignored)
+        Trial::test(*name, move || test(&bed))
     };
     // One at a time: they share the device and start daemons of their own.
     let arguments = Arguments { test_threads: Some(1), ..arguments.clone() };
