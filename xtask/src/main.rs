@@ -19,7 +19,6 @@ mod kernel_tests;
 mod kmod;
 mod lint;
 mod mirror;
-mod proc;
 mod progress;
 mod project;
 mod random;

@@ -31,6 +31,7 @@ mod player;
 mod recovery;
 mod sandbox;
 mod sharing;
+mod soak;
 mod stress;
 mod together;
 
@@ -77,6 +78,7 @@ const TESTS: &[(&str, Test)] = &[
     ("sharing::all_in_memory_of_a_card", sharing::all_in_memory_of_a_card),
     ("sharing::nothing_piles_up_on_the_device", sharing::nothing_piles_up_on_the_device),
     ("sharing::nothing_piles_up_in_the_process", sharing::nothing_piles_up_in_the_process),
+    ("soak::of_sessions", soak::of_sessions),
     ("sandbox::of_the_daemon", sandbox::of_the_daemon),
     ("limits::of_each_user", limits::of_each_user),
     ("module::stays_while_it_is_used", module::stays_while_it_is_used),

@@ -1,5 +1,7 @@
 //! How much memory is in use, at most and in the long run.
 
+use daedalus_tests::proc;
+
 use super::cases::{self, Case};
 use super::client::{self, Task};
 use super::clips::Clip;
@@ -10,7 +12,6 @@ use super::report::{Bound, Row, Target};
 use super::setting::Setting;
 use super::stats::Summary;
 use super::throughput::{Sides, compare, detail};
-use crate::proc;
 
 /// Frames of a long run.
 const FRAMES: u32 = 10_000;

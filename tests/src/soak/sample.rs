@@ -6,8 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daedalus_tests::kernel::{Daemon, Statistics, dma_bufs};
-
+use crate::kernel::{Daemon, Statistics, dma_bufs};
 use crate::proc::{field, resident};
 
 /// What may come and go without meaning anything: KiB of heaps, and things that sessions have open.

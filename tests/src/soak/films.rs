@@ -5,9 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daedalus_tests::process;
-
-use crate::root::named;
+use crate::process;
 
 /// Frames from one that can be decoded by itself to the next.
 pub const KEY: u32 = 10;
@@ -75,7 +73,7 @@ pub fn make(folder: &Path) -> Result<(), String> {
         let path = folder.join(film.name);
         if !path.is_file() {
             let file = film.encode(folder)?;
-            fs::write(&path, file).map_err(named(&path))?;
+            fs::write(&path, file).map_err(|e| format!("{}: {e}", path.display()))?;
         }
     }
     Ok(())
@@ -95,12 +93,12 @@ impl Film {
         let part = folder.join(format!("part-{}", self.name));
         for size in self.sizes {
             self.encode_part(size, &part)?;
-            let bytes = fs::read(&part).map_err(named(&part))?;
+            let bytes = fs::read(&part).map_err(|e| format!("{}: {e}", part.display()))?;
             // IVF files have a header each; the frames' own sizes count.
             let header = if self.codec == "h264" || film.is_empty() { 0 } else { 32 };
             film.extend(bytes.get(header..).ok_or_else(|| format!("{}: empty", self.name))?);
         }
-        fs::remove_file(&part).map_err(named(&part))?;
+        fs::remove_file(&part).map_err(|e| format!("{}: {e}", part.display()))?;
         Ok(film)
     }
 
