@@ -1,11 +1,14 @@
 //! Where the driver decodes when it may choose: `DAEDALUS_DEVICE=auto`.
 
+use std::process::Command;
+
 use daedalus_tests::clients::ffmpeg::{self, Fetch};
 use daedalus_tests::kernel::{Daemon, Statistics};
 use daedalus_tests::stream::{Codec, Stream};
 use daedalus_tests::{frames, process};
 use libtest_mimic::Failed;
 
+use crate::parameter::Parameter;
 use crate::{Bed, film};
 
 /// With a daemon pictures are the kernel device's, without one the program's own; exact both times, and
@@ -29,9 +32,26 @@ pub fn of_the_device(bed: &Bed) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A user who may have no more of the device's memory decodes as if there were no device.
+pub fn without_memory(bed: &Bed) -> Result<(), Failed> {
+    let stream = film::make(bed, Codec::Vp9, 40)?;
+    let daemon = Daemon::start(&bed.file("choice.log"), &[])?;
+    let _limit = Parameter::set("memory_per_user", 0)?;
+    let mut command = process::command("setpriv");
+    bed.setting.environment.apply(&mut command);
+    // Root without what lifts limits.
+    command.args(["--bounding-set=-sys_resource", "ffmpeg", "-nostdin", "-v", "verbose"]);
+    says(&decode_with(command, bed, &stream)?, "decoding in this process: setting up the device")?;
+    Statistics::wait_for_idle()?;
+    Ok(daemon.stop()?)
+}
+
 /// Decodes exactly; the log.
 fn decode(bed: &Bed, stream: &Stream) -> Result<String, String> {
-    let mut command = ffmpeg::command(&bed.setting.environment);
+    decode_with(ffmpeg::command(&bed.setting.environment), bed, stream)
+}
+
+fn decode_with(mut command: Command, bed: &Bed, stream: &Stream) -> Result<String, String> {
     command.env("DAEDALUS_DEVICE", "auto").env("DAEDALUS_LOG", "info");
     command.args(ffmpeg::input(stream.codec)).arg("-i").arg(&stream.path);
     command.args(["-vf", &Fetch::Download.filter(stream.layout)]).args(ffmpeg::FRAME_MD5S);

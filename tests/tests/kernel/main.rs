@@ -61,6 +61,7 @@ const TESTS: &[(&str, Test)] = &[
     ("grace::requests_fail_when_none_comes", grace::requests_fail_when_none_comes),
     ("ioctls::seven_for_each_picture", ioctls::seven_for_each_picture),
     ("choice::of_the_device", choice::of_the_device),
+    ("choice::without_memory", choice::without_memory),
     ("together::four_clients_at_once", together::four_clients_at_once),
     ("deaths::of_daemons", deaths::of_daemons),
     ("deaths::of_clients", deaths::of_clients),

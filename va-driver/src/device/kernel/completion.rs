@@ -51,6 +51,8 @@ pub(super) struct State {
     pub queued: Vec<Slot>,
     /// Why the session is over, if it is.
     pub failed: Option<Error>,
+    /// Why the device could not be set up for the last picture.
+    pub unusable: Option<Error>,
     closing: bool,
 }
 

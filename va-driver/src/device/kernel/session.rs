@@ -80,8 +80,8 @@ struct Frame {
 }
 
 impl KernelSession {
-    /// Starts a session whose first picture goes to `target`. Fails if the device cannot be opened, lacks
-    /// something that decoding needs, or does not write frames as this surface has them.
+    /// Starts a session whose first picture goes to `target`. Fails if the device cannot be opened or set up
+    /// for it, lacks something that decoding needs, or does not write frames as this surface has them.
     pub fn open(
         node: &Node,
         codec: Codec,
@@ -99,12 +99,6 @@ impl KernelSession {
             return Err(Error::OperationFailed("the surface is in plain memory".into()));
         }
         let geometry = Geometry::of(target)?;
-        let mut stream = example(codec, geometry.format, geometry.width, geometry.height);
-        let answer =
-            negotiate(&video, codec, &geometry, geometry.coded_bytes(), &mut stream)?.geometry;
-        if answer != geometry {
-            return Err(other_layout(&geometry, &answer));
-        }
         let supported = Supported::query(&video, codec)?;
         let buffers = video
             .request_buffers(abi::OUTPUT, abi::MEMORY_MMAP, 0)
@@ -114,7 +108,7 @@ impl KernelSession {
             return Err(Error::OperationFailed("the device takes no requests".into()));
         }
         let shared = Arc::new(Shared::new(video, media, health)?);
-        let submitter = Submitter {
+        let mut submitter = Submitter {
             codec,
             shared: shared.clone(),
             supported,
@@ -125,6 +119,9 @@ impl KernelSession {
             scratch: VecDeque::new(),
             warned_of_grain: false,
         };
+        // Now, while others can still take the stream: there may be no memory for it.
+        let mut stream = example(codec, geometry.format, geometry.width, geometry.height);
+        submitter.configure(&geometry, &mut stream, 0)?;
         let receiver = Receiver::start(&shared)?;
         Ok(KernelSession { submitter: Mutex::new(submitter), shared, receiver })
     }
@@ -144,11 +141,9 @@ impl DeviceSession for KernelSession {
     }
 
     fn lost(&self) -> Option<String> {
-        self.shared
-            .state()
-            .failed
-            .as_ref()
-            .map(|error| format!("the kernel device failed: {error}"))
+        let state = self.shared.state();
+        let failed = state.failed.as_ref().map(|error| format!("the kernel device failed: {error}"));
+        failed.or_else(|| state.unusable.as_ref().map(Error::to_string))
     }
 }
 
@@ -192,7 +187,10 @@ impl Submitter {
         // without it, cannot be asked for: a V4L2 request has one CAPTURE buffer. Later pictures do
         // not need it, since the device keeps references of its own; that surface stays as it is.
         if self.configured.as_ref().is_none_or(|now| now.geometry != frame.geometry) {
-            self.configure(&frame.geometry, &mut request.controls, request.data.len())?;
+            let bytes = request.data.len();
+            let configured = self.configure(&frame.geometry, &mut request.controls, bytes);
+            self.shared.state().unusable = configured.as_ref().err().cloned();
+            configured?;
         }
         let slot = self.slot(request.data.len())?;
         let hold = request.hold_capture && self.holds;
