@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use daedalus_tests::kernel::{Daemon, Statistics};
@@ -26,7 +26,7 @@ const MANY: u32 = 10;
 
 const USER: u32 = 1001;
 const OTHER: u32 = 1002;
-const ROOT: u32 = 0;
+pub const ROOT: u32 = 0;
 
 /// Who asks for too much is told so; others, root and whoever has given something back are not.
 pub fn of_each_user(bed: &Bed) -> Result<(), Failed> {
@@ -34,9 +34,7 @@ pub fn of_each_user(bed: &Bed) -> Result<(), Failed> {
     let video = device::video()?;
     let before = fs::metadata(&video)?.permissions();
     fs::set_permissions(&video, Permissions::from_mode(0o666))?;
-    let program = bed.file("hoarder");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel/hoarder.c");
-    daedalus_tests::compile::c(&[source], &program, &[])?;
+    let program = compile(bed)?;
     let hoard =
         |user: u32, what: &str, count: u32| Hoard::make(&program, &video, user, what, count);
     for (what, parameter, limit, error) in LIMITS {
@@ -58,15 +56,23 @@ pub fn of_each_user(bed: &Bed) -> Result<(), Failed> {
     Ok(daemon.stop()?)
 }
 
+/// Compiles `hoarder.c`.
+pub fn compile(bed: &Bed) -> Result<PathBuf, String> {
+    let program = bed.file("hoarder");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel/hoarder.c");
+    daedalus_tests::compile::c(&[source], &program, &[])?;
+    Ok(program)
+}
+
 /// A client of `hoarder.c`, which keeps what it has until this is dropped.
-struct Hoard {
+pub struct Hoard {
     child: Child,
     what: String,
     said: String,
 }
 
 impl Hoard {
-    fn make(
+    pub fn make(
         program: &Path,
         video: &Path,
         user: u32,
@@ -84,7 +90,7 @@ impl Hoard {
         Ok(Hoard { child, what, said: said.trim().to_owned() })
     }
 
-    fn says(&self, expected: &str) -> Result<(), String> {
+    pub fn says(&self, expected: &str) -> Result<(), String> {
         let Hoard { what, said, .. } = self;
         println!("{what}: {said}");
         if said == expected { Ok(()) } else { Err(format!("{what}: {said}, expected {expected}")) }

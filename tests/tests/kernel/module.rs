@@ -7,6 +7,7 @@ use daedalus_tests::kernel::{Daemon, Statistics};
 use daedalus_tests::process;
 use libtest_mimic::Failed;
 
+use crate::limits::{self, Hoard};
 use crate::{Bed, device};
 
 pub fn stays_while_it_is_used(bed: &Bed) -> Result<(), Failed> {
@@ -23,6 +24,13 @@ pub fn stays_while_it_is_used(bed: &Bed) -> Result<(), Failed> {
         return Err("the module went while a client had its device open".into());
     }
     drop(client);
+    let exported = Hoard::make(&limits::compile(bed)?, &video, limits::ROOT, "exports", 1)?;
+    exported.says("1 none")?;
+    Statistics::wait_for_idle()?;
+    if rmmod()? {
+        return Err("the module went while a client had memory of it".into());
+    }
+    drop(exported);
     Statistics::wait_for_idle()?;
     if !rmmod()? {
         return Err("the module does not go although nobody uses it".into());
