@@ -1,9 +1,8 @@
 //! What one run of one program gave, and what the client of `tests/bench` prints.
 
 use daedalus_tests::driver;
+use daedalus_tests::proc::Used;
 use daedalus_tests::process::Finished;
-
-use super::system::Used;
 
 /// One run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

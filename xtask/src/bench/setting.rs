@@ -7,8 +7,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use daedalus_tests::driver::Environment;
 use daedalus_tests::kernel::{self, Daemon};
-
-use super::system::{self, Used};
+use daedalus_tests::proc::{self, Used};
 
 /// What decodes behind the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,11 +71,11 @@ impl Setting {
     pub fn beside_daemon<T>(&self, work: impl FnOnce() -> T) -> (T, Option<Used>) {
         let daemon = self.daemon.as_deref().map(Daemon::id);
         let before = daemon.and_then(|pid| {
-            system::forget_peak(pid);
-            system::used(pid)
+            proc::forget_peak(pid);
+            proc::used(pid)
         });
         let value = work();
-        let after = daemon.and_then(system::used);
+        let after = daemon.and_then(proc::used);
         let used = before.zip(after).map(|(before, after)| Used {
             processor: after.processor - before.processor,
             peak: after.peak,

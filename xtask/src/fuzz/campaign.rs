@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use daedalus_tests::proc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -27,13 +28,23 @@ pub struct Outcome {
     pub interrupted: bool,
     /// How long it took.
     pub elapsed: Duration,
+    /// Processor time of all processes, but for a moment at the end.
+    pub processor: Duration,
 }
 
-/// Runs `target` for `time` in so many processes. They share what they find.
+/// When a run ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    pub time: Duration,
+    /// It is processor time, of all processes together.
+    pub of_processor: bool,
+}
+
+/// Runs `target` in so many processes. They share what they find.
 pub fn run(
     program: &Program,
     target: &Target,
-    time: Duration,
+    limit: Limit,
     jobs: usize,
 ) -> Result<Outcome, String> {
     for folder in [target.found(), target.artifacts()] {
@@ -45,7 +56,9 @@ pub fn run(
     let (mut children, mut logs) = (Vec::new(), Vec::new());
     for _ in 0..jobs {
         let mut command = program.command(target);
-        command.arg(format!("-max_total_time={}", time.as_secs()));
+        if !limit.of_processor {
+            command.arg(format!("-max_total_time={}", limit.time.as_secs()));
+        }
         command.args(["-print_final_stats=1", "-reload=10"]);
         command.args(target.inputs());
         let mut child = command
@@ -57,7 +70,7 @@ pub fn run(
         children.push(child);
     }
     let statuses: Vec<_> = children.iter().map(|_| Mutex::new(Status::default())).collect();
-    let mut bad = None;
+    let (mut bad, mut processor) = (None, Duration::ZERO);
     thread::scope(|scope| {
         for (number, (log, status)) in logs.into_iter().zip(&statuses).enumerate() {
             let send = send.clone();
@@ -67,16 +80,23 @@ pub fn run(
         }
         let mut shown = Shown::new();
         let (mut ended, mut told) = (0, false);
+        let mut over = false;
         while ended < jobs {
             match ends.recv_timeout(Duration::from_millis(500)) {
                 Ok(done) => {
                     ended += 1;
                     bad = bad.take().or(done.err());
                 }
-                Err(_) => shown.say(&total(&statuses), started.elapsed(), time),
+                Err(_) => {
+                    // Some may have ended: what they had is in the figure of before.
+                    processor = processor.max(used(&children));
+                    over = limit.of_processor && processor >= limit.time;
+                    let done = if limit.of_processor { processor } else { started.elapsed() };
+                    shown.say(&total(&statuses), done, limit.time);
+                }
             }
             // When one ends, having found something or not, so do the others.
-            if !told && (watch.asked() || ended > 0) {
+            if !told && (over || watch.asked() || ended > 0) {
                 children.iter().for_each(interrupt);
                 told = true;
             }
@@ -97,7 +117,13 @@ pub fn run(
     } else if odd.is_none() {
         status.summary = None;
     }
-    Ok(Outcome { status, interrupted: watch.asked(), elapsed: started.elapsed() })
+    Ok(Outcome { status, interrupted: watch.asked(), elapsed: started.elapsed(), processor })
+}
+
+/// Processor time of processes so far.
+fn used(children: &[Child]) -> Duration {
+    let seconds = children.iter().filter_map(|child| Some(proc::used(child.id())?.processor));
+    Duration::from_secs_f64(seconds.sum())
 }
 
 /// libFuzzer's exit status after an interruption (`-interrupted_exitcode`).

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::campaign::Outcome;
+use self::campaign::{Limit, Outcome};
 use self::program::Program;
 use self::targets::Target;
 use crate::{build, table};
@@ -24,6 +24,7 @@ mod targets;
   ./x fuzz                                   lists the targets
   ./x fuzz va-calls --time 30m --jobs 2      looks for inputs that break something
   ./x fuzz all --time 90s                    every target in turn, each for so long
+  ./x fuzz all --time 30m --cpu              the same, however busy the machine is otherwise
   ./x fuzz va-calls FILE                     tries one input again
   ./x fuzz va-calls --coverage               how much of the sources the known inputs reach
   ./x fuzz --seeds                           makes first inputs of streams
@@ -39,6 +40,9 @@ pub struct Options {
     /// How long to look for more, such as 90s, 30m or 2h
     #[arg(long, default_value = "60s", value_parser = duration)]
     time: Duration,
+    /// Let --time be processor time, of all processes together
+    #[arg(long)]
+    cpu: bool,
     /// How many processes at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     jobs: u64,
@@ -94,7 +98,8 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         } else {
             println!("{}: {} s, {} at a time", target.name, options.time.as_secs(), options.jobs);
             let jobs = options.jobs as usize;
-            let outcome = campaign::run(&program, target, options.time, jobs)?;
+            let limit = Limit { time: options.time, of_processor: options.cpu };
+            let outcome = campaign::run(&program, target, limit, jobs)?;
             if !report(target, &outcome) {
                 return Ok(ExitCode::FAILURE);
             }
@@ -139,10 +144,11 @@ fn again(program: &Program, target: &Target, files: &[PathBuf]) -> Result<ExitCo
 fn report(target: &Target, outcome: &Outcome) -> bool {
     let status = &outcome.status;
     println!(
-        "{}: {} executions in {} s, {} edges of {}, {} features, {} inputs kept",
+        "{}: {} executions in {} s ({} s of processor time), {} edges of {}, {} features, {} inputs kept",
         target.name,
         status.executions,
         outcome.elapsed.as_secs(),
+        outcome.processor.as_secs(),
         status.edges,
         status.all_edges,
         status.features,
