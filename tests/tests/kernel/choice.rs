@@ -41,7 +41,12 @@ pub fn without_memory(bed: &Bed) -> Result<(), Failed> {
     bed.setting.environment.apply(&mut command);
     // Root without what lifts limits.
     command.args(["--bounding-set=-sys_resource", "ffmpeg", "-nostdin", "-v", "verbose"]);
-    says(&decode_with(command, bed, &stream)?, "decoding in this process: setting up the device")?;
+    let log = decode_with(command, bed, &stream)?;
+    // The device looked ready at first.
+    match decisions(&log)[..] {
+        [_, line] if line.contains("in this process: setting up the device") => {}
+        ref lines => return Err(format!("not a device, then this process: {lines:?}").into()),
+    }
     Statistics::wait_for_idle()?;
     Ok(daemon.stop()?)
 }
@@ -67,10 +72,13 @@ fn decode_with(mut command: Command, bed: &Bed, stream: &Stream) -> Result<Strin
 
 /// One line of the log says where pictures are decoded, and it is this one.
 fn says(log: &str, what: &str) -> Result<(), String> {
-    let lines: Vec<_> =
-        log.lines().filter(|line| line.contains("daedalus: info: decoding")).collect();
-    match lines[..] {
+    match decisions(log)[..] {
         [line] if line.contains(what) => Ok(()),
-        _ => Err(format!("not one line with {what:?}: {lines:?}")),
+        ref lines => Err(format!("not one line with {what:?}: {lines:?}")),
     }
+}
+
+/// What the log says of where pictures are decoded.
+fn decisions(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.contains("daedalus: info: decoding")).collect()
 }
