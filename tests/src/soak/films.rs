@@ -52,10 +52,12 @@ const FILMS: &[Film] = &[
         encoder: &["libvpx-vp9", "-profile:v", "2", "-deadline", "realtime", "-cpu-used", "8"],
     },
     Film {
+        // FFmpeg 5.1 and 6 keep the surfaces of the first sequence, so a session may not begin with the
+        // smaller of two sizes.
         name: "av1.ivf",
         codec: "av1",
         pixels: "yuv420p",
-        sizes: &["640x360", "320x180"],
+        sizes: &["640x360"],
         encoder: &["libaom-av1", "-cpu-used", "8", "-usage", "realtime"],
     },
     Film {
