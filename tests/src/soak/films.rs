@@ -52,7 +52,7 @@ const FILMS: &[Film] = &[
         encoder: &["libvpx-vp9", "-profile:v", "2", "-deadline", "realtime", "-cpu-used", "8"],
     },
     Film {
-        // FFmpeg 5.1 and 6 keep the surfaces of the first sequence, so a session may not begin with the
+        // FFmpeg 5.1 keeps the surfaces of the first sequence, so a session may not begin with the
         // smaller of two sizes.
         name: "av1.ivf",
         codec: "av1",
