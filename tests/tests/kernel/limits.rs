@@ -58,14 +58,15 @@ pub fn of_each_user(bed: &Bed) -> Result<(), Failed> {
 }
 
 /// A client of `hoarder.c`, which keeps what it has until this is dropped.
-struct Hoard {
+pub struct Hoard {
     child: Child,
     what: String,
     said: String,
 }
 
 impl Hoard {
-    fn make(
+    /// Has `user` take `count` of something, or as many as he gets.
+    pub fn make(
         program: &Path,
         video: &Path,
         user: u32,
@@ -83,7 +84,8 @@ impl Hoard {
         Ok(Hoard { child, what, said: said.trim().to_owned() })
     }
 
-    fn says(&self, expected: &str) -> Result<(), String> {
+    /// It got that much, and this error.
+    pub fn says(&self, expected: &str) -> Result<(), String> {
         let Hoard { what, said, .. } = self;
         println!("{what}: {said}");
         if said == expected { Ok(()) } else { Err(format!("{what}: {said}, expected {expected}")) }

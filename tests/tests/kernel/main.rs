@@ -20,6 +20,7 @@ mod compliance;
 mod damage;
 mod deaths;
 mod device;
+mod doctor;
 mod film;
 mod grace;
 mod ioctls;
@@ -33,6 +34,7 @@ mod sandbox;
 mod sharing;
 mod stress;
 mod together;
+mod watching;
 
 /// What the tests share.
 pub struct Bed {
@@ -79,6 +81,13 @@ const TESTS: &[(&str, Test)] = &[
     ("sharing::nothing_piles_up_in_the_process", sharing::nothing_piles_up_in_the_process),
     ("sandbox::of_the_daemon", sandbox::of_the_daemon),
     ("limits::of_each_user", limits::of_each_user),
+    ("doctor::of_what_works", doctor::of_what_works),
+    ("doctor::no_daemon", doctor::no_daemon),
+    ("doctor::no_permission", doctor::no_permission),
+    ("doctor::device_busy", doctor::device_busy),
+    ("doctor::a_daemon_that_hangs", doctor::a_daemon_that_hangs),
+    ("doctor::no_module", doctor::no_module),
+    ("watching::of_a_daemon_at_work", watching::of_a_daemon_at_work),
     ("module::stays_while_it_is_used", module::stays_while_it_is_used),
 ];
 
