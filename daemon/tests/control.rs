@@ -1,7 +1,5 @@
 //! The control socket of a daemon in its sandbox: what it tells, whom, and what hostile clients can do.
 
-// `support` has more than these tests need.
-#[allow(dead_code)]
 mod support;
 
 use std::{

@@ -84,14 +84,22 @@ impl View {
             Layout::vertical([Constraint::Length(self.head.len() as u16 + 1), Constraint::Fill(1)])
                 .areas(frame.area());
         frame.render_widget(Paragraph::new(self.head.join("\n")), head);
+        // Columns that do not fit are left out, the first one never.
+        let mut width = 0;
+        let fits = |(_, needed, _): &&(&str, usize, bool)| {
+            width += needed + 1;
+            width <= usize::from(body.width) + 1
+        };
+        let count = COLUMNS.iter().take_while(fits).count();
+        let columns = &COLUMNS[..count.max(1)];
         let cell = |(text, (_, _, right)): (&String, &(&str, usize, bool))| {
             let text = Text::raw(text.clone());
             if *right { text.right_aligned() } else { text }
         };
         let names = COLUMNS.map(|(name, ..)| name.to_owned());
-        let header = Row::new(names.iter().zip(&COLUMNS).map(cell));
-        let rows = self.rows.iter().map(|row| Row::new(row.iter().zip(&COLUMNS).map(cell)));
-        let widths = COLUMNS.map(|(_, width, _)| Constraint::Length(width as u16));
+        let header = Row::new(names.iter().zip(columns).map(cell));
+        let rows = self.rows.iter().map(|row| Row::new(row.iter().zip(columns).map(cell)));
+        let widths = columns.iter().map(|(_, width, _)| Constraint::Length(*width as u16));
         let bold = Style::new().add_modifier(Modifier::BOLD);
         frame.render_widget(Table::new(rows, widths).header(header.style(bold)), body);
     }

@@ -1,5 +1,8 @@
 //! A device that is a test: messages come through a socket, dma-bufs are memfds.
 
+// Each test has parts of it.
+#![allow(dead_code)]
+
 pub mod stream;
 
 use std::{

@@ -93,7 +93,8 @@ pub fn no_permission(bed: &Bed) -> Result<(), Failed> {
     let _open = Open::to_all()?;
     let video = device::video()?;
     fs::set_permissions(&video, Permissions::from_mode(0o600))?;
-    let words = [&*format!("may not open {} (root:", video.display()), "udev rule"];
+    let what = format!("may not open {} (root:", video.display());
+    let words = [what.as_str(), "udev rule"];
     expect(findings(bed, USER, &[("DAEDALUS_DEVICE", "auto")])?, "no-permission", &words)?;
     Ok(daemon.stop()?)
 }

@@ -24,6 +24,7 @@ mod doctor;
 mod film;
 mod grace;
 mod ioctls;
+mod journal;
 mod liars;
 mod limits;
 mod module;
@@ -88,6 +89,7 @@ const TESTS: &[(&str, Test)] = &[
     ("doctor::a_daemon_that_hangs", doctor::a_daemon_that_hangs),
     ("doctor::no_module", doctor::no_module),
     ("watching::of_a_daemon_at_work", watching::of_a_daemon_at_work),
+    ("journal::of_the_daemon", journal::of_the_daemon),
     ("module::stays_while_it_is_used", module::stays_while_it_is_used),
 ];
 
