@@ -65,7 +65,6 @@ pub struct Hoard {
 }
 
 impl Hoard {
-    /// Has `user` take `count` of something, or as many as he gets.
     pub fn make(
         program: &Path,
         video: &Path,
@@ -84,7 +83,6 @@ impl Hoard {
         Ok(Hoard { child, what, said: said.trim().to_owned() })
     }
 
-    /// It got that much, and this error.
     pub fn says(&self, expected: &str) -> Result<(), String> {
         let Hoard { what, said, .. } = self;
         println!("{what}: {said}");
