@@ -8,7 +8,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     os::fd::AsRawFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     ptr,
 };
@@ -195,7 +195,7 @@ struct Render {
 }
 
 impl Render {
-    fn open(path: &PathBuf) -> Result<Render> {
+    fn open(path: &Path) -> Result<Render> {
         let named = |error: String| format!("{}: {error}", path.display());
         let node = OpenOptions::new().read(true).write(true).open(path);
         let node = node.map_err(|error| named(error.to_string()))?;
