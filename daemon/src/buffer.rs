@@ -66,8 +66,27 @@ impl Epoch {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// This moment.
+    pub fn moment(&self) -> Moment {
+        Moment { made: self.now(), epoch: self.clone() }
+    }
+
     fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// When a request was made.
+#[derive(Debug)]
+pub struct Moment {
+    epoch: Epoch,
+    made: u64,
+}
+
+impl Moment {
+    /// Whether the client has taken back what it had requested by then.
+    pub fn is_void(&self) -> bool {
+        self.made != self.epoch.now()
     }
 }
 
@@ -76,14 +95,13 @@ impl Epoch {
 pub struct Target {
     layout: engine::FrameLayout,
     mapping: Arc<Mapping>,
-    epoch: Epoch,
     /// When the request was made.
-    made: u64,
+    made: Moment,
 }
 
 impl Target {
     /// The frame of a request made now.
-    pub fn new(frame: &Frame, mapping: Arc<Mapping>, epoch: Epoch) -> Target {
+    pub fn new(frame: &Frame, mapping: Arc<Mapping>, epoch: &Epoch) -> Target {
         let layout = engine::FrameLayout {
             format: match frame.format {
                 FrameFormat::Nv12 => engine::PixelFormat::Nv12,
@@ -94,7 +112,7 @@ impl Target {
             pitch: frame.planes.map(|plane| plane.pitch as usize),
             offset: frame.planes.map(|plane| mapping.offset(plane.buffer) + plane.offset as usize),
         };
-        Target { layout, mapping, made: epoch.now(), epoch }
+        Target { layout, mapping, made: epoch.moment() }
     }
 }
 
@@ -105,7 +123,7 @@ impl engine::Target for Target {
 
     fn fill(&self, write: &mut dyn FnMut(&mut [u8])) {
         // The buffer of a request that was taken back is the client's again.
-        if self.made == self.epoch.now() {
+        if !self.made.is_void() {
             self.mapping.write(write);
         }
     }

@@ -31,6 +31,9 @@ pub enum Error {
     /// A call failed that has no reason to.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
+    /// There cannot be a control socket.
+    #[error("{0}: {1}; --no-socket does without")]
+    Socket(PathBuf, io::Error),
     /// The user to become.
     #[error("there is no user {0}")]
     NoUser(String),

@@ -5,7 +5,8 @@
 //! ([`mapping`]) once per buffer. The engine's worker threads write pictures and complete requests while
 //! the pump reads on. Sessions that end are dropped elsewhere ([`reaper`]), since that waits for a picture.
 //!
-//! Before the first message the process gives up what it does not need ([`sandbox`]).
+//! Before the first message the process gives up what it does not need ([`sandbox`]). Beside the pump a thread
+//! tells those who ask ([`control`]) what was counted ([`statistics`]).
 //!
 //! Nothing here knows a codec: messages are checked and read by `daedalus_uapi::protocol`, and what is in
 //! them goes to the engine as it is.
@@ -14,6 +15,7 @@
 
 pub mod buffer;
 pub mod completion;
+pub mod control;
 pub mod device;
 pub mod dump;
 pub mod error;
@@ -22,5 +24,6 @@ pub mod pump;
 pub mod reaper;
 pub mod sandbox;
 pub mod session;
+pub mod statistics;
 
 pub use error::{Error, Result};

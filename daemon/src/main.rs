@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod arguments;
+
 use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -9,9 +11,10 @@ use std::{
     sync::Arc,
 };
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches};
 use daedalus_daemon::{
     Error, Result,
+    control::{About, Inherited, Server, Socket},
     device::{Capabilities, KernelDevice},
     dump::Dump,
     pump::Pump,
@@ -20,92 +23,57 @@ use daedalus_daemon::{
 use daedalus_engine as engine;
 use daedalus_uapi::{
     Codec,
+    control::{SOCKET, Sandbox, codec_name},
     protocol::{CODEC_AV1, CODEC_H264, CODEC_VP9},
 };
-use nix::sys::{
-    resource::{Resource, getrlimit, setrlimit},
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
+use nix::{
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
+    unistd::User,
 };
+
+use arguments::{Arguments, Offered};
 
 /// The largest frame in luma samples, in both directions; the VA-API driver has the same limit.
 const MAX_SIZE: u32 = 16384;
 
-/// Decodes what the V4L2 device of the Daedalus kernel module is asked for.
-///
-/// Runs in the foreground and logs to standard error until it gets SIGTERM or SIGINT. What clients have
-/// queued waits, for a while, for the next daemon.
-#[derive(Parser)]
-#[command(name = "daedalusd", version)]
-struct Arguments {
-    /// The character device of the module
-    #[arg(long, value_name = "FILE", default_value = "/dev/daedalus")]
-    device: PathBuf,
-
-    /// What to offer; what cannot be decoded here is left out
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "h264,vp9,av1")]
-    codecs: Vec<Offered>,
-
-    /// Decoder threads of each session (1 to 64) [default: as many as there are processors, at most 16]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
-    threads: Option<u8>,
-
-    /// Write each request as one line of JSON; - is standard output
-    #[arg(long, value_name = "FILE")]
-    dump: Option<PathBuf>,
-
-    /// The user to become once the device is open; for a daemon that is started as root
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-
-    /// Keep all rights, and do not limit system calls: for debuggers and profilers
-    #[arg(long, conflicts_with = "user")]
-    no_sandbox: bool,
-
-    /// What to log: error, warn, info, debug or trace, or env_logger's syntax (daedalus_engine=debug)
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    log: String,
-
-    /// Log more: once for debug, twice for trace
-    #[arg(short, action = ArgAction::Count, conflicts_with = "log")]
-    verbose: u8,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Offered {
-    H264,
-    Vp9,
-    Av1,
-}
-
-impl Offered {
-    fn codec(self) -> (Codec, u32) {
-        match self {
-            Offered::H264 => (Codec::H264, CODEC_H264),
-            Offered::Vp9 => (Codec::Vp9, CODEC_VP9),
-            Offered::Av1 => (Codec::Av1, CODEC_AV1),
-        }
+fn codec(offered: Offered) -> (Codec, u32) {
+    match offered {
+        Offered::H264 => (Codec::H264, CODEC_H264),
+        Offered::Vp9 => (Codec::Vp9, CODEC_VP9),
+        Offered::Av1 => (Codec::Av1, CODEC_AV1),
     }
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = match arguments.verbose {
-        0 => &arguments.log,
-        1 => "debug",
-        _ => "trace",
+    let command = Arguments::command().version(daedalus_version::TEXT);
+    let arguments = Arguments::from_arg_matches(&command.get_matches());
+    let arguments = arguments.unwrap_or_else(|error| error.exit());
+    let filter = match (arguments.verbose, &arguments.log) {
+        (0, None) => daedalus_logging::asked_for().unwrap_or_else(|| "info".into()),
+        (0, Some(filter)) => filter.clone(),
+        (1, _) => "debug".into(),
+        _ => "trace".into(),
     };
-    env_logger::Builder::new().parse_filters(filter).init();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::error!("{error}");
-            ExitCode::FAILURE
-        }
+    let options = daedalus_logging::Options {
+        identifier: "daedalusd",
+        plain: daedalus_logging::Plain::Target,
+        fields: true,
+    };
+    daedalus_logging::start(&filter, options);
+    let ended = run(&arguments);
+    if let Err(error) = &ended {
+        log::error!("{error}");
     }
+    daedalus_logging::settle();
+    if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
+    let inherited = Inherited::take();
     // Before any thread starts, so that all have them blocked.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     signals.thread_block().map_err(|e| Error::System("blocking signals", e.into()))?;
@@ -114,45 +82,83 @@ fn run(arguments: &Arguments) -> Result<()> {
         SignalFd::with_flags(&signals, flags).map_err(|e| Error::System("signalfd", e.into()))?;
     allow_many_files();
 
+    log::info!("daedalusd {}", daedalus_version::TEXT);
     let mut options = engine::Options::default();
     options.threads = arguments.threads.map_or(options.threads, usize::from);
-    let (codecs, names) = usable(&arguments.codecs, &options)?;
+    let codecs = usable(&arguments.codecs, &options)?;
     let dump = arguments.dump.as_deref().map(create_dump).transpose()?;
     let user = arguments.user.as_deref().map(sandbox::user).transpose()?;
     // The engine decodes all of them with 8 and with 10 bits per sample.
-    let capabilities = Capabilities { codecs, codecs_10bit: codecs, max_size: MAX_SIZE };
+    let bits = codecs.iter().fold(0, |bits, (_, bit)| bits | bit);
+    let capabilities = Capabilities { codecs: bits, codecs_10bit: bits, max_size: MAX_SIZE };
     let device = KernelDevice::attach(&arguments.device, capabilities)?;
     let message_size = device.message_size();
     let pump = Pump::new(Arc::new(device), message_size, options, dump)?;
-    log::info!("{}: ready to decode {names}", arguments.device.display());
+    // Who has the device also has the socket.
+    let socket = socket(arguments, inherited, user.as_ref())?;
+    let names: Vec<_> = codecs.iter().map(|(codec, _)| codec.to_string()).collect();
+    log::info!("{}: ready to decode {}", arguments.device.display(), names.join(", "));
     if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
         log::warn!("telling the service manager: {error}");
     }
-    if arguments.no_sandbox {
+    let sandbox = if arguments.no_sandbox {
         log::warn!("no sandbox: asked for");
+        Sandbox { landlock: "none".into(), ..Sandbox::default() }
     } else {
-        sandbox::enter_process(user.as_ref())?;
-    }
+        sandbox::enter_process(user.as_ref(), socket.as_ref().map(Socket::descriptor))?
+    };
+    let about = About {
+        device: arguments.device.display().to_string(),
+        codecs: codecs.iter().map(|(codec, _)| codec_name(*codec).to_owned()).collect(),
+        sandbox,
+    };
+    let server = socket.map(|socket| Server::start(socket, about, pump.watch())).transpose()?;
     pump.run(stop.as_fd())?;
+    drop(server);
     log::info!("end");
     Ok(())
 }
 
-/// The codecs for which there is a decoder: as bits, and in words.
-fn usable(wanted: &[Offered], options: &engine::Options) -> Result<(u32, String)> {
-    let mut bits = 0;
-    let mut names = Vec::new();
-    for (codec, bit) in wanted.iter().map(|offered| offered.codec()) {
+/// The control socket. Somebody who did not ask for one can do without.
+fn socket(
+    arguments: &Arguments,
+    inherited: Inherited,
+    user: Option<&User>,
+) -> Result<Option<Socket>> {
+    if arguments.no_socket {
+        return Ok(None);
+    }
+    let path = arguments.socket.clone().unwrap_or_else(default_socket);
+    match Socket::open(inherited, &path, arguments.socket_mode, user) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if arguments.socket.is_some() => Err(error),
+        Err(error) => {
+            log::warn!("no control socket: {error}");
+            Ok(None)
+        }
+    }
+}
+
+fn default_socket() -> PathBuf {
+    // Of several folders, the first.
+    let folders = std::env::var("RUNTIME_DIRECTORY").unwrap_or_default();
+    match folders.split(':').next() {
+        None | Some("") => SOCKET.into(),
+        Some(folder) => Path::new(folder).join("control.sock"),
+    }
+}
+
+/// The codecs for which there is a decoder, with their bits.
+fn usable(wanted: &[Offered], options: &engine::Options) -> Result<Vec<(Codec, u32)>> {
+    let mut usable = Vec::new();
+    for (codec, bit) in wanted.iter().map(|offered| codec(*offered)) {
         match engine::Session::new(codec, options) {
-            Ok(_) if bits & bit == 0 => {
-                bits |= bit;
-                names.push(codec.to_string());
-            }
+            Ok(_) if !usable.contains(&(codec, bit)) => usable.push((codec, bit)),
             Ok(_) => {}
             Err(error) => log::warn!("not offering {codec}: {error}"),
         }
     }
-    if bits == 0 { Err(Error::NoCodec) } else { Ok((bits, names.join(", "))) }
+    if usable.is_empty() { Err(Error::NoCodec) } else { Ok(usable) }
 }
 
 fn create_dump(path: &Path) -> Result<Dump> {

@@ -3,15 +3,24 @@
 use std::{collections::HashMap, io, os::fd::BorrowedFd, sync::Arc, time::Duration};
 
 use daedalus_engine as engine;
-use daedalus_uapi::protocol::{Decode, Head, Message};
+use daedalus_uapi::{
+    control::codec_name,
+    protocol::{Decode, Head, Message},
+};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
 use crate::{
-    Error, Result, completion::Completer, device::Device, dump::Dump, reaper::Reaper,
+    Error, Result,
+    completion::Completer,
+    control::{Watch, tap::Taps},
+    device::Device,
+    dump::Dump,
+    reaper::Reaper,
     session::Session,
+    statistics::Statistics,
 };
 
 /// How long sessions have to finish the picture that they are at when the daemon ends.
@@ -28,6 +37,7 @@ pub struct Pump {
     dump: Option<Dump>,
     sessions: HashMap<u64, Session>,
     reaper: Reaper,
+    watch: Arc<Watch>,
     /// One message. Mostly untouched pages: few messages are nearly as large as they may be.
     message: Vec<u8>,
 }
@@ -45,6 +55,7 @@ impl Pump {
             return Err(Error::System("the size of messages", what));
         }
         let completer = Completer::new(device.clone()).map_err(|e| Error::System("eventfd", e))?;
+        let taps = Taps::new().map_err(|e| Error::System("eventfd", e))?;
         Ok(Pump {
             device,
             completer,
@@ -52,8 +63,14 @@ impl Pump {
             dump,
             sessions: HashMap::new(),
             reaper: Reaper::default(),
+            watch: Arc::new(Watch { statistics: Statistics::default(), taps }),
             message: vec![0; message_size],
         })
+    }
+
+    /// What there is to see of it.
+    pub fn watch(&self) -> Arc<Watch> {
+        self.watch.clone()
     }
 
     /// Serves the device until `stop` is readable. Then all sessions end; their requests are given back
@@ -124,20 +141,20 @@ impl Pump {
         log::trace!("{}", Summary(&message));
         match message {
             Message::Open { session, codec, uid, pid } => {
-                log::info!("session {session}: {codec} for process {pid} of user {uid}");
-                match Session::open(session, codec, &self.options) {
-                    Ok(opened) => {
-                        if let Some(former) = self.sessions.insert(session, opened) {
-                            log::error!("session {session} was open already");
-                            self.reaper.take(former.close());
-                        }
-                    }
-                    Err(error) => log::error!("session {session}: {error}"),
+                log::info!(session, codec = codec_name(codec), user = uid, client = pid;
+                    "session {session}: {codec} for process {pid} of user {uid}");
+                if let Some(former) = self.sessions.remove(&session) {
+                    log::error!(session; "session {session} was open already");
+                    self.reaper.take(former.close());
+                }
+                match Session::open(session, codec, (uid, pid), &self.options, &self.watch) {
+                    Ok(opened) => drop(self.sessions.insert(session, opened)),
+                    Err(error) => log::error!(session, user = uid; "session {session}: {error}"),
                 }
             }
             Message::Close { session } => match self.sessions.remove(&session) {
                 Some(ended) => {
-                    log::info!("session {session}: end");
+                    ended.say_end();
                     self.reaper.take(ended.close());
                 }
                 None => log::debug!("session {session} was not open"),

@@ -3,13 +3,20 @@
 use std::{collections::HashSet, io, sync::Arc};
 
 use daedalus_engine as engine;
-use daedalus_uapi::{Codec, protocol::Decode};
+use daedalus_uapi::{
+    Codec,
+    control::{self, Pictures, codec_name},
+    protocol::Decode,
+};
+use log::Level;
 
 use crate::{
     buffer::{Buffers, Epoch, Target},
     completion::Completer,
+    control::Watch,
     dump::Dump,
     mapping::Mapping,
+    statistics::{Outcome, SessionStatistics},
 };
 
 /// A session of the module.
@@ -18,18 +25,28 @@ pub struct Session {
     engine: engine::Session,
     buffers: Buffers,
     epoch: Epoch,
+    statistics: Arc<SessionStatistics>,
+    watch: Arc<Watch>,
     /// Controls that a warning has named already.
     passed_over: HashSet<u32>,
 }
 
 impl Session {
-    /// Starts a session. Fails if the decoder cannot be set up.
-    pub fn open(number: u64, codec: Codec, options: &engine::Options) -> engine::Result<Session> {
+    /// Starts a session for a client: its user, its process. Fails if the decoder cannot be set up.
+    pub fn open(
+        number: u64,
+        codec: Codec,
+        (uid, pid): (u32, u32),
+        options: &engine::Options,
+        watch: &Arc<Watch>,
+    ) -> engine::Result<Session> {
         Ok(Session {
             number,
             engine: engine::Session::new(codec, options)?,
             buffers: Buffers::default(),
             epoch: Epoch::default(),
+            statistics: watch.statistics.open(number, codec, uid, pid),
+            watch: watch.clone(),
             passed_over: HashSet::new(),
         })
     }
@@ -37,23 +54,28 @@ impl Session {
     /// Takes a request, which is answered exactly once through `completer`.
     pub fn decode(&mut self, request: Decode<'_>, completer: &Completer, dump: Option<&mut Dump>) {
         let (session, cookie) = (self.number, request.cookie);
+        let (codec, user) = (codec_name(self.statistics.codec()), self.statistics.uid());
+        let taken = self.statistics.take(request.frame.as_ref().ok());
         for id in &request.unknown_controls {
             if self.passed_over.insert(*id) {
-                log::warn!("session {session}: passing over the control {id:#x}, which is unknown");
+                log::warn!(session, codec, user;
+                    "session {session}: passing over the control {id:#x}, which is unknown");
             }
         }
         // Without a target the picture is decoded all the same: later ones may refer to it.
         let target = match self.target(&request, completer) {
             Ok(target) => Some(target),
             Err(why) => {
-                log::warn!("session {session}: no buffer for request {cookie}: {why}");
+                log::warn!(session, codec, user;
+                    "session {session}: no buffer for request {cookie}: {why}");
                 None
             }
         };
         let (controls, data) = match request.coded {
             Ok((controls, data)) => (controls, data.to_vec()),
             Err(flaw) => {
-                log::warn!("session {session}: request {cookie}: {flaw}");
+                log::warn!(session, codec, user; "session {session}: request {cookie}: {flaw}");
+                self.statistics.refuse(taken);
                 return completer.failed(session, cookie);
             }
         };
@@ -69,11 +91,22 @@ impl Session {
         if let Some(dump) = dump {
             dump.write(session, &request);
         }
+        self.watch.taps.request(session, &request);
         let completer = completer.clone();
+        let (statistics, made) = (self.statistics.clone(), self.epoch.moment());
         let reply = engine::Reply::new(move |answer| {
+            let outcome = match &answer {
+                _ if made.is_void() => Outcome::Cancelled,
+                Ok(()) if shown => Outcome::Done,
+                Err(engine::Error::Damaged { .. }) if shown => Outcome::Damaged,
+                _ => Outcome::Failed,
+            };
             if let Err(error) = &answer {
-                log::debug!("session {session}: request {cookie}: {error}");
+                let level = if outcome == Outcome::Cancelled { Level::Debug } else { Level::Info };
+                log::log!(level, session, codec, user; "session {session}: request {cookie}: {error}");
             }
+            // Before the client can act on it.
+            statistics.answer(taken, outcome);
             match shown {
                 true => completer.answer(session, cookie, &answer),
                 false => completer.failed(session, cookie),
@@ -86,7 +119,7 @@ impl Session {
         let invalid = |flaw| io::Error::new(io::ErrorKind::InvalidData, flaw);
         let frame = request.frame.as_ref().map_err(|flaw| invalid(flaw.clone()))?;
         let mapping: Arc<Mapping> = self.buffers.mapping(completer.device(), request, frame)?;
-        Ok(Target::new(frame, mapping, self.epoch.clone()))
+        Ok(Target::new(frame, mapping, &self.epoch))
     }
 
     /// The client has taken back its requests: those that are not decoded yet still are, for later ones
@@ -100,9 +133,20 @@ impl Session {
         self.buffers.forget(buffer);
     }
 
+    /// Says in the log that the client has gone, and what it got.
+    pub fn say_end(&self) {
+        let control::Session { id, codec, uid, pictures, age_s, .. } = self.statistics.read();
+        let Pictures { done, damaged, failed, cancelled } = pictures;
+        log::info!(session = id, codec = codec.as_str(), user = uid;
+            "session {id}: end after {age_s:.1} s: {done} pictures, {damaged} damaged, {failed} failed, \
+             {cancelled} taken back");
+    }
+
     /// Ends the session but for its decoder, whose end may take time.
     pub fn close(self) -> engine::Session {
         self.flush();
+        self.watch.statistics.close(self.number);
+        self.watch.taps.end(self.number);
         self.engine
     }
 }

@@ -19,6 +19,14 @@ pub fn c(sources: &[PathBuf], program: &Path, libraries: &[&str]) -> Result<(), 
     run(&mut compile, Duration::from_secs(120)).map(drop)
 }
 
+/// Compiles `source` to a shared library with this name for the dynamic linker.
+pub fn shared(source: &Path, library: &Path, name: &str) -> Result<(), String> {
+    let mut compile = process::command(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    compile.args(["-std=c11", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]);
+    compile.arg(format!("-Wl,-soname,{name}")).arg(source).arg("-o").arg(library);
+    run(&mut compile, Duration::from_secs(120)).map(drop)
+}
+
 fn run(command: &mut Command, limit: Duration) -> Result<String, String> {
     let done = process::run(command, limit).map_err(|e| e.to_string())?;
     if done.status.success() { Ok(done.text()) } else { Err(done.log_tail(20)) }

@@ -56,9 +56,19 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one with `arguments`, its log going to the file `log`, and waits until it is attached.
     pub fn start(log: &Path, arguments: &[&str]) -> Result<Daemon, String> {
+        Daemon::start_in(log, arguments, &[])
+    }
+
+    /// The same, with more for its environment.
+    pub fn start_in(
+        log: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Daemon, String> {
         let file = fs::File::create(log).map_err(|e| format!("{}: {e}", log.display()))?;
         let child = process::command(program()?)
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(file.try_clone().map_err(|e| e.to_string())?)
             .stderr(file)
             .spawn()

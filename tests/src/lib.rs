@@ -11,6 +11,7 @@ pub mod clips;
 pub mod compile;
 pub mod conformance;
 pub mod corpus;
+pub mod ctl;
 pub mod damage;
 pub mod display;
 pub mod driver;

@@ -7,6 +7,7 @@
 //! Field meanings: `Documentation/userspace-api/media/v4l/ext-ctrls-codec-stateless.rst`.
 
 pub mod av1;
+pub mod control;
 pub mod h264;
 pub mod protocol;
 pub mod record;

@@ -1,4 +1,4 @@
-//! Building the driver and putting it where libva finds it; building the daemon.
+//! Building the driver and putting it where libva finds it; building the daemon and its tool.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,11 @@ pub fn driver(profile: Profile) -> Result<PathBuf, String> {
 /// Builds the daemon and returns its program.
 pub fn daemon(profile: Profile) -> Result<PathBuf, String> {
     Ok(package("daedalus-daemon", cargo::daemon_features(), profile)?.join("daedalusd"))
+}
+
+/// Builds the tool for administrators and returns its program.
+pub fn ctl(profile: Profile) -> Result<PathBuf, String> {
+    Ok(package("daedalus-ctl", &[], profile)?.join("daedalusctl"))
 }
 
 /// Builds a package and returns the folder of what was built.
@@ -62,6 +67,7 @@ pub fn run(release: bool) -> Result<ExitCode, String> {
     let folder = driver(profile)?;
     println!("{}", folder.join(driver::FILE).display());
     println!("{}", daemon(profile)?.display());
+    println!("{}", ctl(profile)?.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -18,6 +18,7 @@ mod fuzz;
 mod kernel_tests;
 mod kmod;
 mod lint;
+mod man;
 mod mirror;
 mod progress;
 mod project;
@@ -69,11 +70,17 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Print the lines that make any program use the driver: eval "$(./x env)"
     Env,
-    /// Build daedalus_drv_video.so and daedalusd and say where they are
+    /// Build daedalus_drv_video.so, daedalusd and daedalusctl and say where they are
     Build {
         /// Optimised, without the checks of development builds
         #[arg(long)]
         release: bool,
+    },
+    /// Write the manual pages of daedalusctl and daedalusd, and their shell completions
+    Man {
+        /// The folder to write to: man/ and completions/ in there
+        #[arg(default_value = "target/man")]
+        folder: PathBuf,
     },
     /// Check the format and run clippy on all targets
     Lint,
@@ -116,6 +123,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Env => build::print_environment(),
         Command::Build { release } => build::run(release),
+        Command::Man { folder } => man::run(&folder),
         Command::Lint => lint::run(),
         Command::Uml(options) => bed::command::run(&options),
         Command::Fresh { release, what, arguments } => fresh::run(release, what, &arguments),

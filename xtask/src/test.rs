@@ -6,7 +6,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use clap::Args;
-use daedalus_tests::driver;
+use daedalus_tests::{ctl, driver};
 
 use crate::summary::Summary;
 use crate::{build, cargo, kernel_tests, lint};
@@ -46,9 +46,10 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         notes.extend(report.failed.into_iter().map(|why| format!("FAILED: {why}")));
         notes.extend(report.skipped.into_iter().map(|why| format!("SKIPPED: {why}")));
     }
-    eprintln!("x: building the driver and the daemon");
+    eprintln!("x: building the driver, the daemon and its tool");
     let directory = build::driver(build::Profile::Dev)?;
     let daemon = build::daemon(build::Profile::Dev)?;
+    let tool = build::ctl(build::Profile::Dev)?;
     // The runners take one filter each.
     let filters: Vec<Option<&str>> = match &filters[..] {
         [] => vec![None],
@@ -56,7 +57,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     };
     if !kernel_only {
         for filter in &filters {
-            let tests = cargo_test(*filter, *full, &directory, &mut notes)?;
+            let tests = cargo_test(*filter, *full, (&directory, &tool), &mut notes)?;
             sum.passed += tests.passed;
             sum.failed += tests.failed;
             sum.skipped += tests.skipped;
@@ -101,13 +102,13 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
 fn cargo_test(
     filter: Option<&str>,
     full: bool,
-    directory: &Path,
+    (directory, tool): (&Path, &Path),
     notes: &mut Vec<String>,
 ) -> Result<Summary, String> {
     let mut command = cargo::command("test");
     command.args(["--workspace", "--no-fail-fast"]).args(cargo::features());
     command.args(filter.map(|filter| ["--", filter]).into_iter().flatten());
-    command.env(driver::DIRECTORY_VARIABLE, directory);
+    command.env(driver::DIRECTORY_VARIABLE, directory).env(ctl::VARIABLE, tool);
     if full {
         command.env("DAEDALUS_TIER", "full");
     }

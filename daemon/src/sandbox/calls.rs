@@ -6,36 +6,38 @@
 //! looked at here); ending the process would make each update of a library a risk for everybody's pictures.
 //! Whoever has taken over a decoder gets nowhere either way.
 
+use std::os::fd::RawFd;
+
 use crate::{Error, Result};
 
-/// Says what holds.
+/// Leaves these calls, and taking connections to `listener`. Says how many; none if they are not limited.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub(super) fn restrict() -> Result<String> {
+pub(super) fn restrict(listener: Option<RawFd>) -> Result<Option<usize>> {
     let failed = |error: &dyn std::fmt::Display| Error::Sandbox("seccomp", error.to_string());
-    let rules = filter::rules().map_err(|error| failed(&error))?;
+    let rules = filter::rules(listener).map_err(|error| failed(&error))?;
     let count = rules.len();
     let program = filter::program(rules).map_err(|error| failed(&error))?;
     match seccompiler::apply_filter(&program) {
-        Ok(()) => Ok(format!("{count} system calls")),
+        Ok(()) => Ok(Some(count)),
         Err(seccompiler::Error::Seccomp(error))
             if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) =>
         {
             log::warn!("sandbox: this kernel has no seccomp filters");
-            Ok("all system calls".into())
+            Ok(None)
         }
         Err(error) => Err(failed(&error)),
     }
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(super) fn restrict() -> Result<String> {
+pub(super) fn restrict(_: Option<RawFd>) -> Result<Option<usize>> {
     log::warn!("sandbox: no seccomp filter for this architecture");
-    Ok("all system calls".into())
+    Ok(None)
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod filter {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, os::fd::RawFd};
 
     use daedalus_uapi::protocol::{Complete, GetBuffer, IOC_COMPLETE, IOC_GET_BUFFER, IOC_TYPE};
     use seccompiler::{
@@ -96,8 +98,8 @@ mod filter {
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET;
 
-    /// What may be called.
-    pub fn rules() -> Result<Rules, BackendError> {
+    /// What may be called; `listener` is the control socket.
+    pub fn rules(listener: Option<RawFd>) -> Result<Rules, BackendError> {
         let mut rules: Rules = PLAIN.iter().map(|call| (*call, Vec::new())).collect();
         let mut only = |call: i64, allowed: &[SeccompCondition]| {
             let allowed = allowed.iter().map(|one| SeccompRule::new(vec![one.clone()]));
@@ -122,6 +124,12 @@ mod filter {
         ];
         let ioctls: Result<Vec<_>, _> = ioctls.iter().map(|number| equal(1, *number)).collect();
         only(libc::SYS_ioctl, &ioctls?)?;
+        if let Some(listener) = listener {
+            // Connections come, none is made; what they say is read() and written like all else.
+            only(libc::SYS_accept4, &[equal(0, listener as u64)?])?;
+            let peer = [equal(1, libc::SOL_SOCKET as u64)?, equal(2, libc::SO_PEERCRED as u64)?];
+            rules.insert(libc::SYS_getsockopt, vec![SeccompRule::new(peer.into())?]);
+        }
         Ok(rules)
     }
 

@@ -7,10 +7,13 @@
 mod calls;
 
 use std::{
-    fs, thread,
+    fs,
+    os::fd::RawFd,
+    thread,
     time::{Duration, Instant},
 };
 
+use daedalus_uapi::control::Sandbox;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope as LandlockScope,
 };
@@ -35,13 +38,13 @@ pub fn user(name: &str) -> Result<User> {
 /// How long threads may take to end that have been waited for: their task outlives them a little.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The whole process enters. It must have one thread: others would stay outside.
-pub fn enter_process(user: Option<&User>) -> Result<()> {
+/// The whole process enters, as [`enter`] has it. It must have one thread: others would stay outside.
+pub fn enter_process(user: Option<&User>, listener: Option<RawFd>) -> Result<Sandbox> {
     let failed = |error: std::io::Error| Error::System("/proc/self/task", error);
     let deadline = Instant::now() + PATIENCE;
     loop {
         match fs::read_dir("/proc/self/task").map_err(failed)?.count() {
-            1 => return enter(user),
+            1 => return enter(user, listener),
             threads if Instant::now() >= deadline => {
                 return Err(Error::Sandbox("threads", format!("{threads} are running already")));
             }
@@ -50,16 +53,22 @@ pub fn enter_process(user: Option<&User>) -> Result<()> {
     }
 }
 
-/// Gives everything up but what is open; becomes `user` first if one is named. What the kernel has no means
-/// for is said in the log; what it refuses is an error.
-pub fn enter(user: Option<&User>) -> Result<()> {
+/// Gives everything up but what is open, and connections to `listener`; becomes `user` first if one is named. What
+/// the kernel has no means for is said in the log; what it refuses is an error. Returns what holds.
+pub fn enter(user: Option<&User>, listener: Option<RawFd>) -> Result<Sandbox> {
     prctl::set_no_new_privs().map_err(|e| Error::System("no_new_privs", e.into()))?;
     drop_privileges(user)?;
     let files = restrict_files()?;
-    let calls = calls::restrict()?;
+    let system_calls = calls::restrict(listener)?;
     let user = user.map(|user| format!("as {}, ", user.name)).unwrap_or_default();
-    log::info!("sandbox: {user}no capabilities, {files}, {calls}");
-    Ok(())
+    let (landlock, files) = match files {
+        RulesetStatus::FullyEnforced => ("full", "Landlock"),
+        RulesetStatus::PartiallyEnforced => ("partial", "Landlock as far as this kernel has it"),
+        RulesetStatus::NotEnforced => ("none", "no Landlock"),
+    };
+    let calls = system_calls.map_or("all".into(), |count| count.to_string());
+    log::info!("sandbox: {user}no capabilities, {files}, {calls} system calls");
+    Ok(Sandbox { active: true, landlock: landlock.into(), system_calls })
 }
 
 /// Capabilities, and the user if another is wanted.
@@ -88,7 +97,7 @@ fn drop_privileges(user: Option<&User>) -> Result<()> {
 }
 
 /// No file can be opened, no TCP port used, no process outside be signalled. Says what holds.
-fn restrict_files() -> Result<&'static str> {
+fn restrict_files() -> Result<RulesetStatus> {
     let restricted = || -> std::result::Result<RulesetStatus, landlock::RulesetError> {
         let ruleset = Ruleset::default()
             .handle_access(AccessFs::from_all(LANDLOCK))?
@@ -96,14 +105,11 @@ fn restrict_files() -> Result<&'static str> {
             .scope(LandlockScope::from_all(LANDLOCK))?;
         Ok(ruleset.create()?.restrict_self()?.ruleset)
     };
-    match restricted().map_err(|error| Error::Sandbox("Landlock", error.to_string()))? {
-        RulesetStatus::FullyEnforced => Ok("Landlock"),
-        RulesetStatus::PartiallyEnforced => Ok("Landlock as far as this kernel has it"),
-        RulesetStatus::NotEnforced => {
-            log::warn!("sandbox: this kernel has no Landlock");
-            Ok("no Landlock")
-        }
+    let holds = restricted().map_err(|error| Error::Sandbox("Landlock", error.to_string()))?;
+    if holds == RulesetStatus::NotEnforced {
+        log::warn!("sandbox: this kernel has no Landlock");
     }
+    Ok(holds)
 }
 
 #[cfg(test)]

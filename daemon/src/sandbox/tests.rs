@@ -2,9 +2,13 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::net::UnixStream,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd},
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener, UnixStream},
+    },
     process::Command,
 };
 
@@ -14,6 +18,10 @@ use nix::{
         memfd::{MFdFlags, memfd_create},
         mman::{MapFlags, ProtFlags, mmap_anonymous},
         signal,
+        socket::{
+            GetSockOpt, SockFlag, accept4, getsockopt,
+            sockopt::{PeerCredentials, RcvBuf, SocketError},
+        },
     },
 };
 
@@ -51,15 +59,74 @@ fn inside<R: Send>(body: impl FnOnce() -> R + Send) -> R {
 
 #[test]
 fn nothing_leads_out() {
+    let listener = listener("nothing");
     for (what, attempt) in ATTEMPTS {
-        let error = inside(|| {
-            enter(None).unwrap();
-            // A thread of the sandbox's own is in there, too.
-            inside(attempt)
-        });
-        let errno = error.expect_err(what).raw_os_error().map(Errno::from_raw);
-        assert_eq!(errno, Some(Errno::ENOSYS), "{what}");
+        // A control socket makes no difference to them.
+        for listener in [None, Some(listener.as_raw_fd())] {
+            let error = inside(|| {
+                enter(None, listener).unwrap();
+                // A thread of the sandbox's own is in there, too.
+                inside(attempt)
+            });
+            let errno = error.expect_err(what).raw_os_error().map(Errno::from_raw);
+            assert_eq!(errno, Some(Errno::ENOSYS), "{what}");
+        }
     }
+}
+
+/// A socket without a file.
+fn listener(name: &str) -> UnixListener {
+    let name = format!("daedalus-{name}-{}", std::process::id());
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap()
+}
+
+/// Something that is asked of a socket.
+fn option<O: GetSockOpt>(socket: BorrowedFd<'_>, option: O) -> nix::Result<()> {
+    getsockopt(&socket, option).map(drop)
+}
+
+#[test]
+fn connections_to_the_control_socket_come_in_and_no_others() {
+    let (ours, other) = (listener("ours"), listener("other"));
+    let connect = |to: &UnixListener| UnixStream::connect_addr(&to.local_addr().unwrap()).unwrap();
+    let (mut client, _idle) = (connect(&ours), connect(&other));
+    let fds = [&ours, &other].map(AsRawFd::as_raw_fd);
+    client.write_all(b"ping").unwrap();
+    let refused = inside(move || {
+        enter(None, Some(fds[0])).unwrap();
+        let accept = |fd| accept4(fd, SockFlag::SOCK_CLOEXEC);
+        #[allow(unsafe_code)]
+        // SAFETY: accept4() has made it for us.
+        let socket = unsafe { File::from_raw_fd(accept(fds[0]).unwrap()) };
+        let (mut socket, mut said) = (socket, [0; 4]);
+        socket.read_exact(&mut said).unwrap();
+        socket.write_all(&said).unwrap();
+        assert_eq!(getsockopt(&socket, PeerCredentials).unwrap().pid() as u32, std::process::id());
+        [
+            accept(fds[1]).map(drop),
+            option(socket.as_fd(), RcvBuf),
+            option(socket.as_fd(), SocketError),
+            socket
+                .try_clone()
+                .map(drop)
+                .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap())),
+        ]
+    });
+    assert_eq!(refused, [Err(Errno::ENOSYS); 4]);
+    let mut said = String::new();
+    client.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "ping");
+}
+
+#[test]
+fn without_a_control_socket_nobody_comes_in() {
+    let listener = listener("none");
+    let _client = UnixStream::connect_addr(&listener.local_addr().unwrap()).unwrap();
+    let accepted = inside(|| {
+        enter(None, None).unwrap();
+        accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC)
+    });
+    assert_eq!(accepted, Err(Errno::ENOSYS));
 }
 
 #[test]
@@ -68,7 +135,7 @@ fn landlock_alone_keeps_files_shut() {
         prctl::set_no_new_privs().unwrap();
         (restrict_files().unwrap(), File::open("/proc/self/status"), File::create("/dev/null"))
     });
-    if let ("no Landlock", ..) = opened {
+    if let (RulesetStatus::NotEnforced, ..) = opened {
         return eprintln!("not tested: this kernel has no Landlock");
     }
     for file in [opened.1, opened.2] {
@@ -79,7 +146,7 @@ fn landlock_alone_keeps_files_shut() {
 #[test]
 fn capabilities_are_gone_for_good() {
     inside(|| {
-        enter(None).unwrap();
+        enter(None, None).unwrap();
         for set in [caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable] {
             // Without the filter in the way they could be asked about; raising one is refused by both.
             assert!(caps::raise(None, set, caps::Capability::CAP_SYS_ADMIN).is_err());

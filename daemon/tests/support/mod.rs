@@ -1,5 +1,8 @@
 //! A device that is a test: messages come through a socket, dma-bufs are memfds.
 
+// Each test has parts of it.
+#![allow(dead_code)]
+
 pub mod stream;
 
 use std::{
@@ -10,6 +13,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::FileExt,
     },
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard,
         mpsc::{self, Receiver, Sender},
@@ -20,6 +24,7 @@ use std::{
 
 use daedalus_daemon::{
     Result,
+    control::{About, Inherited, Server, Socket},
     device::{Device, Status},
     dump::Dump,
     pump::Pump,
@@ -131,6 +136,15 @@ impl Bench {
     }
 
     pub fn with_dump(dump: Option<Dump>) -> Bench {
+        Bench::with(dump, None)
+    }
+
+    /// With a control socket at this path, which is there when this returns.
+    pub fn with_socket(path: &Path) -> Bench {
+        Bench::with(None, Some(Socket::open(Inherited::default(), path, 0o660, None).unwrap()))
+    }
+
+    fn with(dump: Option<Dump>, socket: Option<Socket>) -> Bench {
         let (daemon, module) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                 .unwrap();
@@ -141,7 +155,10 @@ impl Bench {
         let pump = thread::spawn({
             let stop = stop.clone();
             move || {
-                sandbox::enter(None)?;
+                let sandbox = sandbox::enter(None, socket.as_ref().map(Socket::descriptor))?;
+                let about = About { sandbox, codecs: vec!["vp9".into()], ..About::default() };
+                let server = socket.map(|socket| Server::start(socket, about, pump.watch()));
+                let _server = server.transpose()?;
                 pump.run(stop.as_fd())
             }
         });
@@ -157,6 +174,7 @@ impl Bench {
         Head { kind, size: size_of::<T>() as u32, session }
     }
 
+    /// For process 1 of user 1000.
     pub fn open(&self, session: u64, codec: Codec) {
         let codec = match codec {
             Codec::H264 => CODEC_H264,

@@ -20,9 +20,11 @@ mod compliance;
 mod damage;
 mod deaths;
 mod device;
+mod doctor;
 mod film;
 mod grace;
 mod ioctls;
+mod journal;
 mod liars;
 mod limits;
 mod module;
@@ -34,6 +36,7 @@ mod sharing;
 mod soak;
 mod stress;
 mod together;
+mod watching;
 
 /// What the tests share.
 pub struct Bed {
@@ -82,6 +85,14 @@ const TESTS: &[(&str, Test)] = &[
     ("soak::of_sessions", soak::of_sessions),
     ("sandbox::of_the_daemon", sandbox::of_the_daemon),
     ("limits::of_each_user", limits::of_each_user),
+    ("doctor::of_what_works", doctor::of_what_works),
+    ("doctor::no_daemon", doctor::no_daemon),
+    ("doctor::no_permission", doctor::no_permission),
+    ("doctor::device_busy", doctor::device_busy),
+    ("doctor::a_daemon_that_hangs", doctor::a_daemon_that_hangs),
+    ("doctor::no_module", doctor::no_module),
+    ("watching::of_a_daemon_at_work", watching::of_a_daemon_at_work),
+    ("journal::of_the_daemon", journal::of_the_daemon),
     ("module::stays_while_it_is_used", module::stays_while_it_is_used),
 ];
 

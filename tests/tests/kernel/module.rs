@@ -35,17 +35,20 @@ pub fn stays_while_it_is_used(bed: &Bed) -> Result<(), Failed> {
     if !rmmod()? {
         return Err("the module does not go although nobody uses it".into());
     }
-    let file = std::env::var("DAEDALUS_MODULE")
-        .map_err(|_| "DAEDALUS_MODULE does not say where daedalus.ko is")?;
-    if !run("insmod", &file)? {
-        return Err("the module does not come back".into());
-    }
+    insmod()?;
     Ok(Daemon::start(&log, &[])?.stop()?)
 }
 
 /// Whether the module could be removed.
 pub fn rmmod() -> Result<bool, String> {
     run("rmmod", "daedalus")
+}
+
+/// Loads the module again.
+pub fn insmod() -> Result<(), String> {
+    let file = std::env::var("DAEDALUS_MODULE")
+        .map_err(|_| "DAEDALUS_MODULE does not say where daedalus.ko is")?;
+    if run("insmod", &file)? { Ok(()) } else { Err("the module does not come back".into()) }
 }
 
 fn run(program: &str, argument: &str) -> Result<bool, String> {

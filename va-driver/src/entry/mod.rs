@@ -46,7 +46,7 @@ fn guard(
     match catch_unwind(AssertUnwindSafe(|| body(driver))) {
         Ok(Ok(())) => va::VA_STATUS_SUCCESS as va::VAStatus,
         Ok(Err(error)) => {
-            log::log!(error.log_level(), "{name}: {error}");
+            log::log!(error.log_level(), entry = name; "{name}: {error}");
             error.status()
         }
         Err(_) => {
@@ -76,13 +76,9 @@ macro_rules! entries {
 }
 use entries;
 
-/// The name that clients see. GStreamer's `va` plugin knows a fixed list of names; others want any.
-const VENDOR: &CStr = match CStr::from_bytes_with_nul(
-    concat!("Daedalus stateless decoder ", env!("CARGO_PKG_VERSION"), "\0").as_bytes(),
-) {
-    Ok(vendor) => vendor,
-    Err(_) => panic!("the version has no NUL"),
-};
+/// The name that clients see, with version and git revision. GStreamer's `va` plugin knows a fixed list of names;
+/// others want any.
+const VENDOR: &CStr = daedalus_version::c_string!("Daedalus stateless decoder");
 
 /// Fills in the table. Entries that only encoders and video processing need stay empty (multi-frame
 /// contexts, vaCreateBuffer2, vaQueryProcessingRate), as does the long deprecated vaGetSurfaceAttributes:
@@ -205,29 +201,26 @@ unsafe extern "C" fn vaTerminate(ctx: va::VADriverContextP) -> va::VAStatus {
     // SAFETY: `init` made it with Box::into_raw, and it was taken out of the context just now.
     let driver = unsafe { Box::from_raw(driver) };
     log::info!("vaTerminate");
+    daedalus_logging::settle();
     match catch_unwind(AssertUnwindSafe(|| drop(driver))) {
         Ok(()) => va::VA_STATUS_SUCCESS as va::VAStatus,
         Err(_) => va::VA_STATUS_ERROR_UNKNOWN as va::VAStatus,
     }
 }
 
-/// Sends log lines to stderr as `DAEDALUS_LOG` asks (env_logger's syntax), warnings by default. libva
-/// keeps the driver loaded over vaTerminate, so this happens once per process.
+/// Sends log lines to stderr as `DAEDALUS_LOG` asks, warnings by default. libva keeps the driver loaded over
+/// vaTerminate, so this happens once per process.
 fn start_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let env = env_logger::Env::new().filter_or("DAEDALUS_LOG", "warn");
-        // An error means that a logger is there already, which is as good.
-        let _ = env_logger::Builder::from_env(env)
-            .format(|out, record| {
-                use std::io::Write;
-                writeln!(
-                    out,
-                    "daedalus: {}: {}",
-                    record.level().as_str().to_lowercase(),
-                    record.args()
-                )
-            })
-            .try_init();
+        let filter = daedalus_logging::asked_for().unwrap_or_else(|| "warn".into());
+        let options = daedalus_logging::Options {
+            identifier: "daedalus",
+            plain: daedalus_logging::Plain::Named,
+            // The process is somebody else's.
+            fields: false,
+        };
+        daedalus_logging::start(&filter, options);
+        log::info!("version {}", daedalus_version::TEXT);
     });
 }

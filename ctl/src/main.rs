@@ -1,0 +1,58 @@
+//! `daedalusctl`: what works, what does not and why, and what the daemon is doing.
+//!
+//! How the pieces meet: `status` has [`look`] find out how things are ([`look::Facts`]) and [`judge`] say what is
+//! wrong with that. All that is asked of the daemon goes through [`client`].
+
+#![deny(unsafe_code)]
+
+mod arguments;
+mod bench;
+mod client;
+mod dump;
+mod judge;
+mod look;
+mod program;
+mod status;
+mod top;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+use daedalus_uapi::control::{METRICS_END, Request};
+
+use arguments::{Arguments, Command};
+use client::Connection;
+
+fn main() -> ExitCode {
+    let command = Arguments::command().version(daedalus_version::TEXT);
+    let arguments = Arguments::from_arg_matches(&command.get_matches());
+    let arguments = arguments.unwrap_or_else(|error| error.exit());
+    let socket = &arguments.socket;
+    let outcome = match &arguments.command {
+        Command::Status(options) => status::run(socket, options),
+        Command::Top(options) => top::run(socket, options),
+        Command::Dump(options) => dump::run(socket, options),
+        Command::Bench(options) => bench::run(options),
+        Command::Metrics => metrics(socket),
+        Command::Probe => look::probe::run(),
+    };
+    outcome.unwrap_or_else(|why| {
+        eprintln!("daedalusctl: {why}");
+        ExitCode::FAILURE
+    })
+}
+
+fn metrics(socket: &std::path::Path) -> Result<ExitCode, String> {
+    let asked = Connection::open(socket).and_then(|mut connection| {
+        connection.ask(Request::Metrics)?;
+        let mut text = String::new();
+        loop {
+            match connection.line()? {
+                Some(line) if line == METRICS_END => return Ok(text),
+                Some(line) => text = text + &line + "\n",
+                None => return Err(client::Error::Cut),
+            }
+        }
+    });
+    program::print(&asked.map_err(|error| error.say(socket))?)
+}
