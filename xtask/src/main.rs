@@ -19,6 +19,7 @@ mod kernel_tests;
 mod kmod;
 mod lint;
 mod mirror;
+mod package;
 mod proc;
 mod progress;
 mod project;
@@ -100,6 +101,8 @@ enum Command {
         #[arg(long)]
         renew: bool,
     },
+    /// Build Debian packages for Debian 12 and 13, and test what becomes of machines that get them (needs root)
+    Package(package::Options),
     /// Run a command in a Debian 13 of its own, with its stock kernel, in an emulated machine (needs root)
     Vm(bed::vm::Options),
 }
@@ -121,6 +124,7 @@ fn main() -> ExitCode {
         Command::Uml(options) => bed::command::run(&options),
         Command::Fresh { release, what, arguments } => fresh::run(release, what, &arguments),
         Command::Kmod { filters, renew } => kmod::run(&filters, renew),
+        Command::Package(options) => package::run(&options),
         Command::Vm(options) => bed::vm::run(&options),
     };
     match outcome {
