@@ -67,13 +67,15 @@ pub fn lint(mounts: &Mounts, release: Release) -> Result<(), String> {
     let root = root_of(release, false)?;
     let place = folder().join(release.to_string());
     mounts.folder(&place, root.path(), WORK)?;
-    let check = "lintian --allow-root --fail-on error,warning,info --display-info --suppress-tags \
-                 initial-upload-closes-no-bugs daedalus_*.changes";
+    // Debian has no bug that asks for these packages: they are not Debian's.
+    let check = "lintian --allow-root --fail-on error,warning --display-info \
+                 --suppress-tags initial-upload-closes-no-bugs daedalus_*.changes";
     let mut lintian =
         root::command(root.path(), &format!("/{WORK}"), &["sh", "-c", check]);
     let done = lintian.output().map_err(|e| format!("cannot run chroot: {e}"))?;
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    if done.status.success() { Ok(()) } else { Err(said) }
+    print!("{said}");
+    if done.status.success() { Ok(()) } else { Err("see above".into()) }
 }
 
 /// Puts the sources into an empty folder `name` of [`folder`], which the root sees as [`WORK`]. Returns the folder.

@@ -16,7 +16,7 @@ const PREPARE: &str = r#"
 apt-get -qq update
 others=$(apt-get -s --no-install-recommends install /packages/*.deb |
     sed -n 's/^Inst \([^ ]*\) .*/\1/p' | grep -v '^daedalus')
-apt-get -qq -y --no-install-recommends install $others vainfo >/dev/null
+apt-get -qq -y --no-install-recommends install $others vainfo xvfb >/dev/null
 "#;
 
 /// The names of all files, and what system accounts there are. Logs, caches and the package manager's own
@@ -52,11 +52,19 @@ test -L /etc/systemd/system/multi-user.target.wants/daedalusd.service
 dkms status | grep '^daedalus/.*: added'
 "#;
 
-/// What libva says of the driver where there is no display but a variable that names it.
+/// The driver that libva finds in its own folder. An X server without a DRM device names none.
 const VAINFO: &str = r#"
-! command -v Xvfb >/dev/null || exit 0
-nm -D --defined-only "$(dpkg-query -L daedalus-va-driver | grep '/daedalus_drv_video.so$')" 2>/dev/null |
-    grep -q __vaDriverInit || ! command -v nm >/dev/null
+Xvfb :77 -screen 0 320x240x24 -nolisten tcp >/tmp/xvfb.log 2>&1 &
+xvfb=$!
+for try in 1 2 3 4 5 6 7 8 9 10; do [ -e /tmp/.X11-unix/X77 ] && break; sleep 1; done
+DISPLAY=:77 LIBVA_DRIVER_NAME=daedalus DAEDALUS_DEVICE=embedded vainfo --display x11 >/tmp/vainfo 2>&1 || {
+    cat /tmp/vainfo
+    exit 1
+}
+kill $xvfb
+for profile in H264High VP9Profile0 AV1Profile0; do
+    grep "VAProfile$profile *:.*VAEntrypointVLD" /tmp/vainfo
+done
 "#;
 
 /// Makes a package of version 0 of each: the same files, so that what an upgrade does is seen.
