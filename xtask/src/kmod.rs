@@ -29,7 +29,15 @@ const DEBIAN_12: Room = Room {
     plan: Plan {
         codename: "bookworm-backports",
         architectures: &["amd64", "arm64"],
-        packages: &["make", "gcc", "gcc-aarch64-linux-gnu", "pahole", "sparse", "libelf1", "libssl3"],
+        packages: &[
+            "make",
+            "gcc",
+            "gcc-aarch64-linux-gnu",
+            "pahole",
+            "sparse",
+            "libelf1",
+            "libssl3",
+        ],
         finish: concat!(
             include_str!("kmod/headers.sh"),
             "headers 'Debian 12 backports' /bookworm-backports\n",

@@ -40,7 +40,8 @@ const KIND: &str = "trixie-arm64";
 const RUNNER: &str = "qemu-aarch64 -L /";
 
 /// The daemon's tests want a kernel whose sandbox is of its own architecture: seccomp filters are of no use to an emulator.
-const TESTED: &str = "--package daedalus-uapi --package daedalus-engine --package daedalus-va-driver";
+const TESTED: &str =
+    "--package daedalus-uapi --package daedalus-engine --package daedalus-va-driver";
 
 /// Decodes a film on a display of its own, in software and through the driver of the package.
 const DECODE: &str = r#"

@@ -70,8 +70,7 @@ pub fn lint(mounts: &Mounts, release: Release) -> Result<(), String> {
     // Debian has no bug that asks for these packages: they are not Debian's.
     let check = "lintian --allow-root --fail-on error,warning --display-info \
                  --suppress-tags initial-upload-closes-no-bugs daedalus_*.changes";
-    let mut lintian =
-        root::command(root.path(), &format!("/{WORK}"), &["sh", "-c", check]);
+    let mut lintian = root::command(root.path(), &format!("/{WORK}"), &["sh", "-c", check]);
     let done = lintian.output().map_err(|e| format!("cannot run chroot: {e}"))?;
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     print!("{said}");

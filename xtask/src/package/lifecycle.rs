@@ -19,14 +19,14 @@ others=$(apt-get -s --no-install-recommends install /packages/*.deb |
 apt-get -qq -y --no-install-recommends install $others vainfo xvfb >/dev/null
 "#;
 
-/// The names of all files, and what system accounts there are. Logs, caches and the package manager's own
-/// lists change whatever is installed.
+/// The names of all files, and what system accounts there are. Logs, caches, the package manager's own
+/// lists and DKMS' key change whatever is installed.
 pub const DESCRIBE: &str = r#"
 describe() {
     find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /run -o -path /packages \
         -o -path /daedalus -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/log \
         -o -path /var/tmp -o -path /home -o -path /root -o -path /var/lib/systemd/random-seed \
-        -o -path /var/lib/systemd/timesync -o -path '/etc/*-' \) \
+        -o -path /var/lib/systemd/timesync -o -path '/etc/*-' -o -path '/var/lib/dkms/mok.*' \) \
         -prune -o -print | sort
     cat /etc/passwd /etc/group
     dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' | sort
@@ -91,32 +91,57 @@ pub fn run(mounts: &Mounts, release: Release, renew: bool, checks: &mut Checks) 
     };
     let describe = |file: &str| format!("{DESCRIBE}describe >/tmp/{file}\n");
     let steps = [
-        ("install", format!(
-            "{}apt-get -qq -y --no-install-recommends install /packages/*.deb >/tmp/install.log 2>&1 || {{ cat /tmp/install.log; exit 1; }}\n\
-             {LOOK}{VAINFO}{}", describe("before"), describe("installed")
-        )),
-        ("install again", format!(
-            "apt-get -qq -y reinstall /packages/*.deb >/tmp/again.log 2>&1 || {{ cat /tmp/again.log; exit 1; }}\n{LOOK}{}diff /tmp/installed /tmp/again",
-            describe("again")
-        )),
-        ("remove", format!(
-            "apt-get -qq -y remove {} >/dev/null\n{}{}",
-            NAMES.join(" "), describe("removed"), compare("removed")
-        )),
-        ("upgrade from an older version", format!(
-            "apt-get -qq -y install /tmp/old/*.deb >/dev/null\n{LOOK}\
+        (
+            "install",
+            format!(
+                "{}apt-get -qq -y --no-install-recommends install /packages/*.deb >/tmp/install.log 2>&1 || {{ cat /tmp/install.log; exit 1; }}\n\
+             {LOOK}{VAINFO}{}",
+                describe("before"),
+                describe("installed")
+            ),
+        ),
+        (
+            "install again",
+            format!(
+                "apt-get -qq -y reinstall /packages/*.deb >/tmp/again.log 2>&1 || {{ cat /tmp/again.log; exit 1; }}\n{LOOK}{}diff /tmp/installed /tmp/again",
+                describe("again")
+            ),
+        ),
+        (
+            "remove",
+            format!(
+                "apt-get -qq -y remove {} >/dev/null\n{}{}",
+                NAMES.join(" "),
+                describe("removed"),
+                compare("removed")
+            ),
+        ),
+        (
+            "upgrade from an older version",
+            format!(
+                "apt-get -qq -y install /tmp/old/*.deb >/dev/null\n{LOOK}\
              apt-get -qq -y install /packages/*.deb >/tmp/upgrade.log 2>&1 || {{ cat /tmp/upgrade.log; exit 1; }}\n\
-             {LOOK}{}diff /tmp/installed /tmp/upgraded", describe("upgraded")
-        )),
-        ("purge", format!(
-            "apt-get -qq -y purge {} >/dev/null\n{}diff /tmp/before /tmp/purged",
-            NAMES.join(" "), describe("purged")
-        )),
-        ("remove, then purge", format!(
-            "apt-get -qq -y install /packages/*.deb >/dev/null\napt-get -qq -y remove {0} >/dev/null\n\
+             {LOOK}{}diff /tmp/installed /tmp/upgraded",
+                describe("upgraded")
+            ),
+        ),
+        (
+            "purge",
+            format!(
+                "apt-get -qq -y purge {} >/dev/null\n{}diff /tmp/before /tmp/purged",
+                NAMES.join(" "),
+                describe("purged")
+            ),
+        ),
+        (
+            "remove, then purge",
+            format!(
+                "apt-get -qq -y install /packages/*.deb >/dev/null\napt-get -qq -y remove {0} >/dev/null\n\
              dpkg --purge {0} >/dev/null 2>&1\n{1}diff /tmp/before /tmp/after",
-            NAMES.join(" "), describe("after")
-        )),
+                NAMES.join(" "),
+                describe("after")
+            ),
+        ),
     ];
     if let Err(why) = layer.sh(OLD, LIMIT) {
         checks.say(&title("older packages"), Err(why));

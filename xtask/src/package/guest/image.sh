@@ -7,8 +7,8 @@ tree=/tmp/initramfs
 mkdir -p "$tree/bin" "$tree/modules" "$tree/root" "$tree/dev" "$tree/proc"
 cp /usr/bin/busybox "$tree/bin/"
 # In the order in which they load. One is needed by several: the kernel refuses it the second time.
-for module in virtio_pci virtio_blk ext4; do
-    modprobe --set-version "$release" --show-depends "$module"
+for module in crc32c_generic virtio_blk ext4; do
+    modprobe --set-version "$release" --show-depends "$module" || true
 done | sed -n 's/^insmod //p' | while read -r file; do
     name=$(basename "$file" .xz)
     [ -e "$tree/modules/$name" ] && continue
@@ -21,7 +21,7 @@ cat >"$tree/init" <<'INIT'
 while read -r module; do insmod "/modules/$module"; done </modules/order
 mount -t devtmpfs dev /dev
 until mount -t ext4 /dev/vda /root; do sleep 1; done
-mount --move /dev /root/dev
+mount -o move /dev /root/dev
 exec switch_root /root /sbin/init
 INIT
 chmod +x "$tree/init"
@@ -29,12 +29,11 @@ chmod +x "$tree/init"
 rm -r "$tree" /boot/initrd.img*
 
 cat >/etc/fstab <<'FSTAB'
-/dev/vda / ext4 defaults 0 1
+/dev/vda / ext4 defaults 0 0
 share /daedalus 9p trans=virtio,version=9p2000.L,msize=512000,cache=none 0 0
 FSTAB
 mkdir -p /daedalus
-echo daedalus >/etc/hostname
-systemd-machine-id-setup >/dev/null 2>&1
+echo 9pnet_virtio >/etc/modules-load.d/share.conf
 
 # One person who sits at the machine and is a member of nothing, and one who comes from elsewhere, with the
 # groups that Debian gives to desktop users and to those who may use a GPU.
@@ -62,5 +61,3 @@ JOB
 systemctl enable guest-job.service 2>/dev/null
 # A network would only be waited for, and nothing happens on time in an emulated machine.
 systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer systemd-timesyncd.service 2>/dev/null
-rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /var/cache/* /var/log/*
-mkdir -p /var/cache/apt/archives/partial
