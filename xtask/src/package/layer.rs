@@ -47,11 +47,6 @@ impl Layer {
         Ok(Self { path })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Runs lines of shell, which end at the first failure. Returns what they write to standard output.
     pub fn sh(&self, lines: &str, limit: Duration) -> Result<String, String> {
         let mut command = root::command(&self.path, "/", &["sh", "-euc", lines]);
