@@ -114,8 +114,8 @@ pub fn run(mounts: &Mounts, options: &Options, checks: &mut Checks) -> Result<()
 /// `cargo test` for arm64 with what the package was built from.
 fn tests(root: &Kept) -> Command {
     let line = format!(
-        "exec dist/cargo.sh /work/daedalus /work/arm64-tests /work/daedalus/vendor true test --release \
-         --no-fail-fast {TESTED} --no-default-features --features daedalus-va-driver/embedded"
+        "exec dist/cargo.sh /work/daedalus /work/arm64-tests /work/daedalus/vendor true test --no-fail-fast \
+          {TESTED} --no-default-features --features daedalus-va-driver/embedded"
     );
     let mut command = build::inside(root.path(), &["sh", "-euc", &line]);
     command.env("CARGO_BUILD_TARGET", "aarch64-unknown-linux-gnu");

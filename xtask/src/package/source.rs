@@ -45,6 +45,12 @@ pub fn prepare() -> Result<Sources, String> {
         removed.map_err(named(&left_out))?;
     }
     copy_all(&vendor, &path.join("vendor"))?;
+    // Of what it is made, for programs that say so.
+    let mut revision = daedalus_tests::process::command("git");
+    revision.args(["rev-parse", "--short=12", "HEAD"]).current_dir(project::root());
+    let revision = revision.output().map_err(|e| format!("cannot run git: {e}"))?;
+    let file = path.join("REVISION");
+    fs::write(&file, revision.stdout).map_err(named(&file))?;
     Ok(Sources { path, version })
 }
 
