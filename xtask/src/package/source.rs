@@ -86,7 +86,7 @@ fn vendored(to: &Path) -> Result<String, String> {
     // Two crates may be wanted by one and the same lock file, should features change.
     let mut recipe: Vec<&str> = needed.iter().map(String::as_str).collect();
     recipe.sort_unstable();
-    let recipe = format!("{lock}\n{}\n", recipe.join("\n"));
+    let recipe = format!("tidy\n{lock}\n{}\n", recipe.join("\n"));
     let stamp = to.with_extension("recipe");
     if to.is_dir() && fs::read_to_string(&stamp).is_ok_and(|there| there == recipe) {
         return Ok(version);
@@ -101,7 +101,9 @@ fn vendored(to: &Path) -> Result<String, String> {
     vendor.stdout(std::process::Stdio::null());
     cargo::check(&mut vendor)?;
     for entry in fs::read_dir(to).map_err(named(to))?.flatten() {
-        if !needed.contains(&*entry.file_name().to_string_lossy()) {
+        if needed.contains(&*entry.file_name().to_string_lossy()) {
+            tidy(&entry.path())?;
+        } else {
             stub(&entry.path())?;
         }
     }
@@ -132,6 +134,28 @@ fn needed() -> Result<(HashSet<String>, String), String> {
         }
     }
     Ok((needed, version.ok_or("the workspace has no daedalus-va-driver")?))
+}
+
+/// Removes what nobody compiles and source packages should not have: the manifest before cargo has rewritten it, and
+/// programs.
+fn tidy(crate_folder: &Path) -> Result<(), String> {
+    let sums = crate_folder.join(".cargo-checksum.json");
+    let mut there: Value = serde_json::from_slice(&fs::read(&sums).map_err(named(&sums))?)
+        .map_err(|e| format!("{}: {e}", sums.display()))?;
+    let files =
+        there["files"].as_object_mut().ok_or_else(|| format!("no sums in {}", sums.display()))?;
+    let unwanted = |name: &str| {
+        let end = name.rsplit('.').next().unwrap_or_default();
+        ["orig", "dll", "exe", "lib"].contains(&end)
+    };
+    for name in files.keys().filter(|name| unwanted(name)).cloned().collect::<Vec<_>>() {
+        let file = crate_folder.join(&name);
+        if file.exists() {
+            fs::remove_file(&file).map_err(named(&file))?;
+        }
+        files.remove(&name);
+    }
+    fs::write(&sums, there.to_string()).map_err(named(&sums))
 }
 
 /// Leaves nothing of a vendored crate but its manifest and an empty library.
@@ -169,6 +193,21 @@ fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tidy_crate_is_whole_as_its_sums_have_it() {
+        let folder = std::env::temp_dir().join(format!("daedalus-tidy-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("Cargo.toml.orig"), "").unwrap();
+        let sums = folder.join(".cargo-checksum.json");
+        fs::write(&sums, r#"{"files":{"Cargo.toml.orig":"00","src/lib.rs":"11"},"package":"abc"}"#)
+            .unwrap();
+        tidy(&folder).unwrap();
+        let now: Value = serde_json::from_slice(&fs::read(&sums).unwrap()).unwrap();
+        assert_eq!(now, json!({ "files": { "src/lib.rs": "11" }, "package": "abc" }));
+        assert!(!folder.join("Cargo.toml.orig").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_stub_keeps_the_sum_that_cargo_compares() {
