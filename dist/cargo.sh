@@ -1,14 +1,14 @@
 #!/bin/sh
 # cargo for meson: cargo.sh SOURCES FOLDER VENDORED OFFLINE COMMAND [WORDS...]
 #
-# Runs `cargo COMMAND WORDS` with build results in FOLDER/cargo. VENDORED is empty or a folder of crates
+# Runs `cargo COMMAND WORDS` with build results in FOLDER/cargo, or where CARGO_TARGET_DIR says. VENDORED is empty or a folder of crates
 # that stand in for crates.io's; OFFLINE is true or false. Then what meson knows by its name is put into FOLDER:
 # after `build` the programs. `pages` is no command of cargo's: it writes manual pages and completions.
 set -eu
 sources=$1 folder=$2 vendored=$3 offline=$4 command=$5
 shift 5
 
-export CARGO_TARGET_DIR="$folder/cargo"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$folder/cargo}"
 cd "$sources"
 [ "$command" != pages ] || set -- --package xtask -- man "$folder/pages"
 if [ -n "$vendored" ]; then

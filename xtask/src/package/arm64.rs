@@ -73,8 +73,7 @@ pub fn run(mounts: &Mounts, options: &Options, checks: &mut Checks) -> Result<()
     let root = Kept::root("package-arm64", &PLAN, options.renew)?;
     let place = folder().join(KIND);
     if options.no_build {
-        mounts.kernel(root.path())?;
-        mounts.folder(&place, root.path(), "work")?;
+        build::enter(mounts, root.path(), KIND)?;
     } else {
         let sources = source::prepare()?;
         build::start(mounts, root.path(), KIND, &sources)?;
@@ -114,7 +113,7 @@ pub fn run(mounts: &Mounts, options: &Options, checks: &mut Checks) -> Result<()
 /// `cargo test` for arm64 with what the package was built from.
 fn tests(root: &Kept) -> Command {
     let line = format!(
-        "exec dist/cargo.sh /work/daedalus /work/arm64-tests /work/daedalus/vendor true test --no-fail-fast \
+        "exec dist/cargo.sh /work/daedalus /work /work/daedalus/vendor true test --no-fail-fast \
           {TESTED} --no-default-features --features daedalus-va-driver/embedded"
     );
     let mut command = build::inside(root.path(), &["sh", "-euc", &line]);

@@ -28,6 +28,8 @@ const TRIXIE: [&str; 4] = ["cargo", "libdav1d-dev", "rustc", "systemd-dev"];
 
 /// Where a root sees the folder of its release.
 const WORK: &str = "work";
+/// Where it sees what cargo has built there before: crates do not change, and compiling them takes minutes.
+const CARGO: &str = "cargo";
 
 /// The root to build in.
 pub fn root_of(release: Release, renew: bool) -> Result<Kept, String> {
@@ -95,15 +97,23 @@ pub fn start(
     if !status.success() {
         return Err(format!("cp failed ({status})"));
     }
-    mounts.kernel(root)?;
-    mounts.folder(&place, root, WORK)?;
+    enter(mounts, root, name)?;
     Ok(place)
+}
+
+/// Mounts what builds in the folder `name` of [`folder`] need.
+pub fn enter(mounts: &Mounts, root: &Path, name: &str) -> Result<(), String> {
+    mounts.kernel(root)?;
+    mounts.folder(&folder().join(name), root, WORK)?;
+    let cargo = folder().join(format!("cargo-{name}"));
+    fs::create_dir_all(&cargo).map_err(named(&cargo))?;
+    mounts.folder(&cargo, root, CARGO)
 }
 
 /// A command in the copy of the sources.
 pub fn inside(root: &Path, words: &[&str]) -> Command {
     let mut command = root::command(root, &format!("/{WORK}/daedalus"), words);
-    command.env("DEB_BUILD_OPTIONS", parallel());
+    command.env("DEB_BUILD_OPTIONS", parallel()).env("CARGO_TARGET_DIR", format!("/{CARGO}"));
     command
 }
 

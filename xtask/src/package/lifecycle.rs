@@ -38,7 +38,7 @@ const LOOK: &str = r#"
 set -- $(dpkg-query -L daedalus-va-driver | grep '/daedalus_drv_video.so$')
 driver=$1
 test -s "$driver"
-for name in v3d vc4 vgem; do test "$(readlink -f "${driver%/*}/${name}_drv_video.so")" = "$(readlink -f "$driver")"; done
+for name in v3d vc4 vgem virtio_gpu; do test "$(readlink -f "${driver%/*}/${name}_drv_video.so")" = "$(readlink -f "$driver")"; done
 test -z "$(ldd "$driver" /usr/bin/daedalusd | grep 'not found')"
 daedalusd --version >/dev/null
 getent group daedalus >/dev/null

@@ -74,8 +74,11 @@ nodes_are_for_users() {
     as user test ! -r /dev/daedalus
 }
 
+# profiles USER [ARGUMENTS...]
 profiles() {
-    as "$1" vainfo >/tmp/vainfo 2>&1
+    user=$1
+    shift
+    as "$user" vainfo "$@" >/tmp/vainfo 2>&1
     status=$?
     cat /tmp/vainfo
     test $status -eq 0 || return
@@ -147,6 +150,9 @@ step "nodes are for users" nodes_are_for_users
 step "vainfo lists the profiles, for who sits at the machine" profiles user
 cp /tmp/vainfo /daedalus/vainfo
 step "vainfo lists the profiles, for members of video and render" profiles remote
+modprobe vgem
+udevadm settle
+step "vainfo lists the profiles on vgem" profiles user --display drm --device /dev/dri/renderD129
 for clip in /daedalus/clips/*; do
     step "mpv decodes ${clip##*/} exactly" play "$clip"
     sed -n '$p' /tmp/step

@@ -178,7 +178,7 @@ fn preloaded(mounts: &Mounts, share: &Path) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("gcc failed in Debian 13 ({status})")) }
 }
 
-/// The command line. Of graphics there is nothing: the render node is what the packages bring.
+/// The command line. Its graphics are those of an ordinary virtual machine.
 fn qemu() -> Vec<String> {
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get()).min(4);
     let fixed = format!(
@@ -186,7 +186,7 @@ fn qemu() -> Vec<String> {
          -accel tcg,thread=multi -cpu max,la57=off -m 4G -smp {processors} \
          -kernel /{IMAGE}/vmlinux -initrd /{IMAGE}/initramfs \
          -drive if=virtio,format=raw,snapshot=on,file=/{IMAGE}/disk \
-         -serial file:/{SHARE}/console \
+         -serial file:/{SHARE}/console -device virtio-gpu-pci \
          -virtfs local,path=/{SHARE},mount_tag=share,security_model=none,multidevs=remap",
     );
     let mut words: Vec<String> = fixed.split_whitespace().map(str::to_owned).collect();
