@@ -28,8 +28,9 @@ network.
 
   ./x package                    build for Debian 12 and 13, with the tests of the crates and lintian
   ./x package trixie             for Debian 13 alone
-  ./x package --test             build; install, upgrade, remove and purge in clean roots; build the module
-                                 with DKMS for the kernels of Debian 12 (backports), 13 and unstable
+  ./x package --test             build; install, upgrade, remove and purge in clean roots
+  ./x package --dkms             build; have DKMS build the module for the kernels of Debian 12 (backports), 13
+                                 and unstable
   ./x package --arm64            cross-build for arm64, and run the tests of the crates and a decode check
                                  with qemu-user
   ./x package --guest            install in a fresh Debian 13 guest, start it again, see that an ordinary
@@ -48,11 +49,14 @@ pub struct Options {
     /// Build without running the tests of the crates
     #[arg(long)]
     no_check: bool,
-    /// Install, upgrade, remove and purge them in clean roots, and build the module with DKMS
+    /// Install, upgrade, remove and purge them in clean roots
     #[arg(long)]
     test: bool,
+    /// Have DKMS build the module for Debian's kernels
+    #[arg(long)]
+    dkms: bool,
     /// Cross-build for arm64 (Debian 13) and test what was built with qemu-user, instead of this machine's architecture
-    #[arg(long, conflicts_with_all = ["test", "guest", "releases"])]
+    #[arg(long, conflicts_with_all = ["test", "dkms", "guest", "releases"])]
     arm64: bool,
     /// Install them in a fresh Debian 13 guest, in an emulated machine
     #[arg(long)]
@@ -76,7 +80,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     }
     let mut releases = options.releases.clone();
     if releases.is_empty() {
-        releases = match options.guest && !options.test {
+        releases = match (options.guest || options.dkms) && !options.test {
             true => vec![Release::Trixie],
             false => vec![Release::Bookworm, Release::Trixie],
         };
@@ -95,6 +99,8 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         for &release in &releases {
             lifecycle::run(&mounts, release, options.renew, &mut checks);
         }
+    }
+    if options.dkms {
         dkms::run(&mounts, &releases, options.renew, &mut checks);
     }
     if options.guest {
