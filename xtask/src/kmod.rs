@@ -24,6 +24,27 @@ struct Room {
     plan: Plan<'static>,
 }
 
+const DEBIAN_12: Room = Room {
+    name: "kmod-bookworm",
+    plan: Plan {
+        codename: "bookworm-backports",
+        architectures: &["amd64", "arm64"],
+        packages: &[
+            "make",
+            "gcc",
+            "gcc-aarch64-linux-gnu",
+            "pahole",
+            "sparse",
+            "libelf1",
+            "libssl3",
+        ],
+        finish: concat!(
+            include_str!("kmod/headers.sh"),
+            "headers 'Debian 12 backports' /bookworm-backports\n",
+        ),
+    },
+};
+
 const DEBIAN_13: Room = Room {
     name: "kmod-trixie",
     plan: Plan {
@@ -120,10 +141,12 @@ pub fn run(filters: &[String], renew: bool) -> Result<ExitCode, String> {
     let started = Instant::now();
     let mut checks = Checks { filters, sum: Summary::default() };
     let mut rooms = vec![DEBIAN_13.open(renew)?];
-    match UNSTABLE.open(renew) {
-        Ok(open) => rooms.push(open),
-        // Unstable cannot be had at all times.
-        Err(why) => checks.skip("Debian unstable", &why),
+    for (origin, room) in [("Debian 12 backports", DEBIAN_12), ("Debian unstable", UNSTABLE)] {
+        match room.open(renew) {
+            Ok(open) => rooms.push(open),
+            // Unstable and backports cannot be had at all times.
+            Err(why) => checks.skip(origin, &why),
+        }
     }
     let mounts = Mounts::new()?;
     let (work, _lock) = work_folder()?;
@@ -147,6 +170,26 @@ pub fn run(filters: &[String], renew: bool) -> Result<ExitCode, String> {
     println!("\nAfter {} s:\n{}", started.elapsed().as_secs(), checks.sum);
     let good = checks.sum.failed == 0 && checks.sum.passed > 0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A root with headers, for others.
+pub struct Open {
+    /// Its name below the cache.
+    pub name: &'static str,
+    /// The root.
+    pub root: Kept,
+    /// Where each of this machine's kernels is from, and its release.
+    pub kernels: Vec<(String, String)>,
+}
+
+/// All of the roots with headers, made now unless they are there; or why one cannot be had.
+pub fn rooms(renew: bool) -> impl Iterator<Item = Result<Open, String>> {
+    [DEBIAN_12, DEBIAN_13, UNSTABLE].into_iter().map(move |room| {
+        let (root, headers) = room.open(renew).map_err(|why| format!("{}: {why}", room.name))?;
+        let own = headers.into_iter().filter(|one| one.architecture == Architecture::Amd64);
+        let kernels = own.map(|one| (one.origin, one.release)).collect();
+        Ok(Open { name: room.name, root, kernels })
+    })
 }
 
 /// The root with the headers of the Debian 13 kernel `release`.

@@ -20,6 +20,7 @@ mod kmod;
 mod lint;
 mod man;
 mod mirror;
+mod package;
 mod progress;
 mod project;
 mod random;
@@ -106,6 +107,8 @@ enum Command {
         #[arg(long)]
         renew: bool,
     },
+    /// Build Debian packages for Debian 12 and 13, and test what becomes of machines that get them (needs root)
+    Package(package::Options),
     /// Run a command in a Debian 13 of its own, with its stock kernel, in an emulated machine (needs root)
     Vm(bed::vm::Options),
 }
@@ -128,6 +131,7 @@ fn main() -> ExitCode {
         Command::Uml(options) => bed::command::run(&options),
         Command::Fresh { release, what, arguments } => fresh::run(release, what, &arguments),
         Command::Kmod { filters, renew } => kmod::run(&filters, renew),
+        Command::Package(options) => package::run(&options),
         Command::Vm(options) => bed::vm::run(&options),
     };
     match outcome {

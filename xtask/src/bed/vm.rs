@@ -14,10 +14,10 @@ use crate::project;
 use crate::root::Mounts;
 
 mod guest;
-mod image;
+pub mod image;
 mod parts;
 mod tests;
-mod workshop;
+pub mod workshop;
 
 use guest::{Machine, Task};
 use image::Image;

@@ -98,30 +98,42 @@ fn make(workshop: &Kept, mounts: &Mounts, folder: &Path) -> Result<(), String> {
     for file in ["release", "initramfs"] {
         fs::copy(boot.join(file), folder.join(file)).map_err(named(&boot.join(file)))?;
     }
-    let kernel = boot.join("vmlinuz");
-    let image = fs::read(&kernel).map_err(named(&kernel))?;
-    let payload = payload(&image).ok_or("the guest's kernel is no bzImage with zstd in it")?;
-    let packed = folder.join("vmlinux.zst");
-    fs::write(&packed, payload).map_err(named(&packed))?;
+    mounts.folder(folder, workshop.path(), PLACE)?;
+    unpack_kernel(workshop, PLACE, folder, &boot.join("vmlinuz"))?;
     fs::remove_dir_all(tree.join("boot")).map_err(named(&tree))?;
 
     eprintln!("x: packing it");
-    mounts.folder(folder, workshop.path(), PLACE)?;
-    let run = |words: &str| -> Result<(), String> {
-        let words: Vec<&str> = words.split_whitespace().collect();
-        let mut command = root::command(workshop.path(), &format!("/{PLACE}"), &words);
-        let done = process::run(&mut command, PACKING_LIMIT).map_err(|e| e.to_string())?;
-        if done.status.success() {
-            Ok(())
-        } else {
-            Err(format!("{} ended with {}:\n{}", words[0], done.ending(), done.log_tail(20)))
-        }
-    };
-    run("zstd -q -d --rm vmlinux.zst")?;
-    run("mksquashfs root root.squashfs -comp lz4 -noappend -no-progress -quiet")?;
+    let pack = "mksquashfs root root.squashfs -comp lz4 -noappend -no-progress -quiet";
+    run(workshop, PLACE, pack)?;
     fs::remove_dir_all(&tree).map_err(named(&tree))?;
     eprintln!("x: the guest's image is made, after {} s", started.elapsed().as_secs());
     Ok(())
+}
+
+/// Unpacks a kernel to `vmlinux` in the image's folder, which the workshop sees as `place`.
+pub fn unpack_kernel(
+    workshop: &Kept,
+    place: &str,
+    folder: &Path,
+    kernel: &Path,
+) -> Result<(), String> {
+    let image = fs::read(kernel).map_err(named(kernel))?;
+    let payload = payload(&image).ok_or("the guest's kernel is no bzImage with zstd in it")?;
+    let packed = folder.join("vmlinux.zst");
+    fs::write(&packed, payload).map_err(named(&packed))?;
+    run(workshop, place, "zstd -q -d --rm vmlinux.zst")
+}
+
+/// Runs the words of `command` in the workshop, in the folder `place`.
+fn run(workshop: &Kept, place: &str, command: &str) -> Result<(), String> {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let mut command = root::command(workshop.path(), &format!("/{place}"), &words);
+    let done = process::run(&mut command, PACKING_LIMIT).map_err(|e| e.to_string())?;
+    if done.status.success() {
+        Ok(())
+    } else {
+        Err(format!("{} ended with {}:\n{}", words[0], done.ending(), done.log_tail(20)))
+    }
 }
 
 /// The zstd frame in a bzImage: Linux, Documentation/arch/x86/boot.rst, payload_offset.
