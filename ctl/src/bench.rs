@@ -169,7 +169,7 @@ fn measured(log: &str) -> Option<Measured> {
     // Progress is written over itself.
     let lines = || log.split(['\n', '\r']);
     let frames =
-        lines().filter_map(|line| number(line.trim_start().strip_prefix("frame=")?)).last()?;
+        lines().filter_map(|line| number(line.trim_start().strip_prefix("frame=")?)).next_back()?;
     let bench = lines().find_map(|line| line.split_once("bench: utime=").map(|(_, rest)| rest))?;
     let value = |name: &str| number(bench.split_once(name)?.1);
     let seconds = value("rtime=")?;

@@ -51,6 +51,8 @@ fn write(folder: &Path) -> io::Result<()> {
 fn page(command: &Command, section: &str, folder: &Path) -> io::Result<()> {
     let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
     let man = Man::new(command.clone()).section(section).manual("Daedalus");
+    // Subcommands have no version of their own.
+    let man = man.source(concat!("Daedalus ", env!("CARGO_PKG_VERSION")));
     man.render(&mut File::create(folder.join(format!("{name}.{section}")))?)?;
     for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         page(subcommand, section, folder)?;
