@@ -262,6 +262,7 @@ void daedalus_uncharge_memory(struct daedalus_user *user, unsigned long size);
 
 /* memory.c */
 extern struct vb2_mem_ops daedalus_memory_ops;
+int daedalus_check_imports(struct vb2_buffer *vb);
 void daedalus_init_memory(void);
 
 /* daemon.c */

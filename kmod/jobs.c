@@ -290,7 +290,10 @@ static int daedalus_buf_init(struct vb2_buffer *vb)
 {
 	struct daedalus_context *ctx = vb2_get_drv_priv(vb->vb2_queue);
 	struct daedalus_buffer *buffer = to_daedalus_buffer(vb);
+	int ret = daedalus_check_imports(vb);
 
+	if (ret)
+		return ret;
 	INIT_LIST_HEAD(&buffer->list);
 	if (V4L2_TYPE_IS_CAPTURE(vb->type)) {
 		/* Now, so that the news of its end cannot fail. */

@@ -75,6 +75,31 @@ static struct dma_buf *daedalus_memory_export(struct vb2_buffer *vb, void *priv,
 	return dbuf;
 }
 
+/*
+ * A dma-buf of a client. When this fails, videobuf2 (6.11 to 7.2 at least, __prepare_dmabuf())
+ * forgets its references to the buffer's planes from this one on, and the memory stays for ever.
+ * So what a client can get wrong must not fail here: a plane longer than its dma-buf is
+ * attached at its true size, and daedalus_check_imports() refuses it once videobuf2 knows it.
+ */
+static void *daedalus_memory_attach(struct vb2_buffer *vb, struct device *dev,
+				    struct dma_buf *dbuf, unsigned long size)
+{
+	return vb2_dma_sg_memops.attach_dmabuf(vb, dev, dbuf, min(size, dbuf->size));
+}
+
+/* Whether each plane of an imported buffer lies within its dma-buf. */
+int daedalus_check_imports(struct vb2_buffer *vb)
+{
+	unsigned int i;
+
+	if (vb->memory != VB2_MEMORY_DMABUF)
+		return 0;
+	for (i = 0; i < vb->num_planes; i++)
+		if (vb2_plane_size(vb, i) > vb->planes[i].dbuf->size)
+			return -EINVAL;
+	return 0;
+}
+
 struct vb2_mem_ops daedalus_memory_ops;
 
 void daedalus_init_memory(void)
@@ -82,4 +107,5 @@ void daedalus_init_memory(void)
 	daedalus_memory_ops = vb2_dma_sg_memops;
 	daedalus_memory_ops.alloc = daedalus_memory_alloc;
 	daedalus_memory_ops.get_dmabuf = daedalus_memory_export;
+	daedalus_memory_ops.attach_dmabuf = daedalus_memory_attach;
 }

@@ -23,6 +23,7 @@ mod device;
 mod doctor;
 mod film;
 mod grace;
+mod imports;
 mod ioctls;
 mod journal;
 mod liars;
@@ -62,6 +63,7 @@ const TESTS: &[(&str, Test)] = &[
     ("compliance::without_a_daemon", compliance::without_a_daemon),
     ("grace::requests_wait_for_a_daemon", grace::requests_wait_for_a_daemon),
     ("grace::requests_fail_when_none_comes", grace::requests_fail_when_none_comes),
+    ("imports::of_wrong_lengths", imports::of_wrong_lengths),
     ("ioctls::seven_for_each_picture", ioctls::seven_for_each_picture),
     ("choice::of_the_device", choice::of_the_device),
     ("choice::without_memory", choice::without_memory),
