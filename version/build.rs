@@ -17,7 +17,10 @@ fn main() {
     let root = here.parent().expect("the crate lies in the project").to_owned();
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed={VARIABLE}");
-    println!("cargo:rerun-if-changed={}", root.join(FILE).display());
+    // One that is not there would count as changed at each build. In a source package it is there from the first.
+    if root.join(FILE).exists() {
+        println!("cargo:rerun-if-changed={}", root.join(FILE).display());
+    }
     let revision = of_variable().or_else(|| of_file(&root)).or_else(|| of_git(&root));
     let version = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
     let text = match &revision {
