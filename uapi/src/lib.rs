@@ -2,8 +2,7 @@
 //! types, and [`DecodeRequest`], the one value that every transport carries.
 //!
 //! The control structs mirror `linux/v4l2-controls.h` of Linux 6.12 field by field, because older
-//! distributions (Debian 12 ships 6.1's header) lack the AV1 controls. Each has a size assertion, and
-//! `tests/kernel_layout.rs` compares sizes and offsets with the installed kernel header where that has them.
+//! distributions (Debian 12 ships 6.1's header) lack the AV1 controls. Each has a size assertion.
 //! Field meanings: `Documentation/userspace-api/media/v4l/ext-ctrls-codec-stateless.rst`.
 
 pub mod av1;
