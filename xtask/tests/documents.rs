@@ -13,7 +13,7 @@ fn documents() -> Vec<PathBuf> {
     let files = docs.map(|entry| entry.expect("an entry of docs/").path());
     let mut all: Vec<_> =
         files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
-    all.push(root().join("README.md"));
+    all.extend(["README.md", "CHANGELOG.md"].map(|name| root().join(name)));
     all
 }
 
@@ -24,7 +24,7 @@ fn rooms() -> BTreeSet<String> {
     let names = members.expect("a workspace").split('"').skip(1).step_by(2);
     let mut rooms: BTreeSet<_> =
         names.map(|name| name.split('/').next().unwrap_or(name).to_owned()).collect();
-    rooms.extend(["docs".to_owned(), "kmod".to_owned()]);
+    rooms.extend(["debian", "dist", "docs", "kmod"].map(str::to_owned));
     rooms
 }
 
