@@ -19,4 +19,4 @@ mod session;
 
 pub use error::{Error, Result};
 pub use frame::{FrameLayout, Picture, PixelFormat, Target};
-pub use session::{Answer, Options, Reply, Request, Session};
+pub use session::{Answer, Options, Reply, Request, Session, settle};

@@ -3,14 +3,16 @@
 //! Three kinds of threads work for it: the `worker` writes the bitstream and feeds the decoder, the decoder
 //! has threads of its own, and the `packer` brings finished pictures into their targets.
 
+mod leaving;
 mod packer;
 mod room;
 mod worker;
 
 use std::{
+    mem,
     os::unix::thread::JoinHandleExt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
@@ -20,6 +22,7 @@ use std::{
 use daedalus_uapi::{Codec, DecodeRequest};
 use nix::sys::signal::SigSet;
 
+pub use self::leaving::settle;
 use self::{
     packer::Packer,
     room::Room,
@@ -108,8 +111,8 @@ pub struct Session {
     /// The greatest ticket that somebody waits for.
     expected: AtomicU64,
     closing: Arc<AtomicBool>,
-    /// Worker and packer.
-    threads: Vec<thread::JoinHandle<()>>,
+    /// Worker and packer, until the session is closed.
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// After a fork the child has no threads; it must not wait for them.
     owner: u32,
 }
@@ -135,18 +138,20 @@ impl Session {
         let (messages, queue) = mpsc::channel();
         let (packer, packing) = Packer::new(codec);
         let worker = Worker::new(queue, writer, decoder, packer);
-        let mut session = Session {
+        let session = Session {
             codec,
             messages: Some(messages),
             room: Room::new(depth.max(2)),
             tickets: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             closing: closing.clone(),
-            threads: Vec::new(),
+            threads: Mutex::default(),
             owner: std::process::id(),
         };
-        session.threads.push(spawn(codec, "packing", move || packing.run())?);
-        session.threads.push(spawn(codec, "decoding", move || worker.run(&closing))?);
+        let thread = spawn(codec, "packing", move || packing.run())?;
+        session.threads().push(thread);
+        let thread = spawn(codec, "decoding", move || worker.run(&closing))?;
+        session.threads().push(thread);
         Ok(session)
     }
 
@@ -191,20 +196,47 @@ impl Session {
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
+impl Session {
+    /// Ends the session although others still have it: answers what is queued, and whatever is submitted later,
+    /// with [`Error::Abandoned`], and waits for the threads as dropping it does.
+    pub fn close(&self) {
+        if self.owner != std::process::id() {
+            return;
+        }
         self.closing.store(true, Ordering::Relaxed);
-        self.messages = None;
+        if let Some(messages) = &self.messages {
+            // A worker that died has gone already.
+            let _ = messages.send(Message::Close);
+        }
+        self.join();
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<thread::JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self) {
+        let threads = mem::take(&mut *self.threads());
         // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
         let here = unsafe { libc::pthread_self() };
         // The last answer may drop whoever owns the session, on one of its own threads: those end by
         // themselves.
-        let ours = self.threads.iter().any(|thread| thread.as_pthread_t() == here);
-        if ours || self.owner != std::process::id() {
+        if threads.iter().any(|thread| thread.as_pthread_t() == here) {
+            leaving::add(threads);
             return;
         }
-        for thread in self.threads.drain(..) {
+        for thread in threads {
             let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        self.messages = None;
+        if self.owner == std::process::id() {
+            self.join();
         }
     }
 }

@@ -307,6 +307,53 @@ fn a_session_that_ends_answers_everything() {
     assert_eq!(answers.last().map(|(timestamp, _)| *timestamp), Some(51_000));
 }
 
+/// What a channel says whose other end went with the worker.
+const GONE: std::result::Result<String, mpsc::TryRecvError> = Err(mpsc::TryRecvError::Disconnected);
+
+#[test]
+fn a_session_that_is_closed_answers_everything_and_has_no_threads() {
+    let bench = Bench::new();
+    bench.submit(1000, "a", false);
+    bench.submit(2000, "held", true);
+    bench.session.close();
+    let before: Vec<_> = bench.answered.try_iter().map(|(timestamp, _)| timestamp).collect();
+    assert_eq!(before, [1000, 2000]);
+    while bench.seen.try_recv().is_ok() {}
+    assert_eq!(bench.seen.try_recv(), GONE);
+    bench.submit(3000, "b", false);
+    assert_eq!(bench.answered.try_recv(), Ok((3000, Err(Error::Abandoned))));
+    bench.session.close();
+}
+
+#[test]
+fn threads_of_a_session_that_ended_on_one_of_them_can_be_waited_for() {
+    let Bench { session, seen, .. } = Bench::new();
+    let session = Arc::new(session);
+    let (ready, go) = mpsc::channel::<()>();
+    let request = Request {
+        timestamp: 1000,
+        controls: Controls::Vp9(vp9::Controls::new_box_zeroed().unwrap()),
+        data: b"a".into(),
+        hold_capture: false,
+        target: None,
+        ungrained: None,
+    };
+    let (tell, told) = mpsc::channel();
+    let last = session.clone();
+    let reply = Reply::new(move |_| {
+        go.recv().unwrap();
+        drop(last);
+        tell.send(()).unwrap();
+    });
+    session.submit(request, reply);
+    drop(session);
+    ready.send(()).unwrap();
+    told.recv().unwrap();
+    settle();
+    assert_eq!(seen.try_recv(), Ok("1:a".into()));
+    assert_eq!(seen.try_recv(), GONE);
+}
+
 #[test]
 fn a_request_of_another_codec_is_refused() {
     let session = Session::new(Codec::H264, &Options::default()).unwrap();

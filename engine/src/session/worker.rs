@@ -40,6 +40,8 @@ pub(super) enum Message {
     Decode { ticket: Ticket, request: Request, reply: Reply },
     /// Somebody waits for the answer of the request with this ticket.
     Expect(Ticket),
+    /// The session is closing: what wakes a worker that has nothing to do.
+    Close,
 }
 
 /// A picture that the decoder has, or will have, or a request that it never got.
@@ -122,6 +124,7 @@ impl Worker {
             }
             match message {
                 Message::Expect(_) => self.note(message),
+                Message::Close => break,
                 Message::Decode { ticket, request, reply } => {
                     let mut queued = mem::take(&mut self.behind);
                     if self.last_id == 0 {

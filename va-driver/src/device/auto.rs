@@ -96,4 +96,8 @@ impl DeviceSession for OnKernel {
     fn lost(&self) -> Option<String> {
         self.session.lost().or_else(|| self.kernel.unfit())
     }
+
+    fn close(&self) {
+        self.session.close();
+    }
 }

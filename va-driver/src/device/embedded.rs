@@ -116,6 +116,10 @@ impl DeviceSession for EmbeddedSession {
     fn expect(&self, request: u64) {
         self.0.expect(request);
     }
+
+    fn close(&self) {
+        self.0.close();
+    }
 }
 
 /// A surface as the engine writes it.

@@ -99,6 +99,11 @@ impl<D: Device> DeviceSession for EnduringSession<D> {
             current.session.expect(request);
         }
     }
+
+    fn close(&self) {
+        let current = self.current().clone();
+        current.session.close();
+    }
 }
 
 impl<D: Device> EnduringSession<D> {
@@ -205,6 +210,10 @@ mod tests {
 
         fn lost(&self) -> Option<String> {
             self.lost.load(Ordering::Relaxed).then(|| "lost".into())
+        }
+
+        fn close(&self) {
+            self.note("close".into());
         }
     }
 

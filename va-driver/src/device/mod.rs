@@ -79,6 +79,16 @@ pub(crate) trait DeviceSession: Send + Sync {
     fn lost(&self) -> Option<String> {
         None
     }
+
+    /// Ends the session although others still have it. What is under way is answered with errors before this
+    /// returns, and whatever is submitted later as well.
+    fn close(&self);
+}
+
+/// Waits for threads that sessions left behind: those that ended on one of their own.
+pub(crate) fn settle() {
+    #[cfg(feature = "embedded")]
+    daedalus_engine::settle();
 }
 
 /// The device that `DAEDALUS_DEVICE` names: `auto` (the default), `embedded`, `kernel`, or the path of a

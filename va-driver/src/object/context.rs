@@ -129,7 +129,7 @@ impl Context {
                 log::debug!("context {:#x} carries on a stream", self.id);
                 parent
             }
-            _ => Stream::new(self.profile, driver.device(), target, driver.surfaces.clone())?,
+            _ => driver.open_stream(self.profile, target)?,
         };
         state.stream = Some(stream.clone());
         Ok(stream)

@@ -11,12 +11,13 @@ pub(crate) mod stream;
 pub(crate) mod surface;
 mod table;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use libva_sys as va;
 
 use self::{
-    buffer::Buffer, config::Config, context::Context, image::Image, surface::Surface, table::Table,
+    buffer::Buffer, config::Config, context::Context, image::Image, stream::Stream, surface::Surface,
+    table::Table,
 };
 use crate::{
     device::{self, Device},
@@ -40,6 +41,8 @@ pub(crate) struct Driver {
     pub image_memory: Pool,
     /// Shows surfaces, if the client's display is an X11 one.
     pub presenter: Option<Presenter>,
+    /// Contexts and surfaces keep them.
+    streams: Mutex<Vec<Weak<Stream>>>,
 }
 
 impl Driver {
@@ -54,11 +57,25 @@ impl Driver {
             images: Table::new(5),
             image_memory: Pool::default(),
             presenter,
+            streams: Mutex::default(),
         })
     }
 
     pub fn device(&self) -> &dyn Device {
         &*self.device
+    }
+
+    /// A new stream for a context of `profile`, whose first picture is for `target`.
+    pub fn open_stream(&self, profile: va::VAProfile, target: &Surface) -> Result<Arc<Stream>> {
+        let stream = Stream::new(profile, self.device(), target, self.surfaces.clone())?;
+        let mut streams = self.streams();
+        streams.retain(|stream| stream.strong_count() > 0);
+        streams.push(Arc::downgrade(&stream));
+        Ok(stream)
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Vec<Weak<Stream>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn config(&self, id: va::VAConfigID) -> Result<Arc<Config>> {
@@ -79,5 +96,16 @@ impl Driver {
 
     pub fn image(&self, id: va::VAImageID) -> Result<Arc<Image>> {
         self.images.get(id).ok_or(Error::InvalidImage(id))
+    }
+}
+
+impl Drop for Driver {
+    /// Nothing runs any more when vaTerminate returns: the client may end itself next.
+    fn drop(&mut self) {
+        let streams = std::mem::take(&mut *self.streams());
+        for stream in streams.iter().filter_map(Weak::upgrade) {
+            stream.close();
+        }
+        device::settle();
     }
 }

@@ -118,6 +118,12 @@ impl Stream {
         self.session.expect(request);
     }
 
+    /// Ends it, whoever still has it: surfaces that are gone are kept by the pictures that are under way for them, and
+    /// keep it in turn.
+    pub fn close(&self) {
+        self.session.close();
+    }
+
     /// Submits requests in decode order; the translator is locked so that nothing comes between them.
     fn submit(self: &Arc<Self>, drafts: Vec<Draft>) {
         let surfaces = self.surfaces.upgrade();

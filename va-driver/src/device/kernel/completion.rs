@@ -53,7 +53,7 @@ pub(super) struct State {
     pub failed: Option<Error>,
     /// Why the device could not be set up for the last picture.
     pub unusable: Option<Error>,
-    closing: bool,
+    pub closing: bool,
 }
 
 impl State {
@@ -274,7 +274,7 @@ fn deliver(answers: Vec<Answered>) {
 
 /// The thread, until the session closes.
 pub(super) struct Receiver {
-    handle: Option<thread::JoinHandle<()>>,
+    handle: Mutex<Option<thread::JoinHandle<()>>>,
     /// After a fork the child has no thread; it must not wait for one.
     owner: u32,
 }
@@ -294,7 +294,7 @@ impl Receiver {
         });
         let restored = before.thread_set_mask();
         let handle = handle.map_err(|error| failed("starting a thread", &error))?;
-        let receiver = Receiver { handle: Some(handle), owner: std::process::id() };
+        let receiver = Receiver { handle: Mutex::new(Some(handle)), owner: std::process::id() };
         if let Err(error) = restored {
             shared.close();
             return Err(failed("restoring signals", &error));
@@ -309,8 +309,9 @@ impl Receiver {
 
     /// Waits for the thread to end, unless this is the thread: the last answer may drop whoever owns the
     /// session.
-    pub fn join(&mut self) {
-        let Some(handle) = self.handle.take() else { return };
+    pub fn join(&self) {
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(handle) = handle else { return };
         // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
         let here = unsafe { libc::pthread_self() };
         if self.is_here() && handle.as_pthread_t() != here {

@@ -135,6 +135,10 @@ impl DeviceSession for KernelSession {
             done.answer(Err(Error::Decoding("the session is another process'".into())));
             return timestamp;
         }
+        if self.shared.state().closing {
+            done.answer(Err(Error::Decoding("the session is closed".into())));
+            return timestamp;
+        }
         let mut submitter = self.submitter.lock().unwrap_or_else(PoisonError::into_inner);
         submitter.submit(request, done);
         timestamp
@@ -146,16 +150,20 @@ impl DeviceSession for KernelSession {
             state.failed.as_ref().map(|error| format!("the kernel device failed: {error}"));
         failed.or_else(|| state.unusable.as_ref().map(Error::to_string))
     }
-}
 
-impl Drop for KernelSession {
-    fn drop(&mut self) {
-        // In a child of a fork nobody would release the lock that `close` takes, and stopping the queues
-        // would stop the parent's.
+    fn close(&self) {
+        // In a child of a fork nobody would release the lock that this takes, and stopping the queues would
+        // stop the parent's.
         if self.receiver.is_here() {
             self.shared.close();
             self.receiver.join();
         }
+    }
+}
+
+impl Drop for KernelSession {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -25,6 +25,12 @@ impl DeviceSession for ManualSession {
         self.0.lock().unwrap().push((request, done));
         timestamp
     }
+
+    fn close(&self) {
+        for (_, done) in self.0.lock().unwrap().drain(..) {
+            done.answer(Err(Error::Decoding("closed".into())));
+        }
+    }
 }
 
 /// Makes one request per picture, one picture late: each is kept back until the next or a commit.
@@ -98,6 +104,16 @@ impl Bench {
 }
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(1));
+
+#[test]
+fn a_stream_that_is_closed_leaves_nobody_waiting() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    bench.decode(&surface);
+    bench.stream.commit();
+    bench.stream.close();
+    assert_eq!(surface.wait(None), Err(Error::Decoding("closed".into())));
+}
 
 #[test]
 fn an_idle_surface_is_ready_at_once() {
