@@ -14,9 +14,14 @@ pub fn command(subcommand: &str) -> Command {
     command
 }
 
-/// Whether cargo has `subcommand` (rustfmt and clippy are optional components).
+/// Whether cargo has `subcommand` (rustfmt and clippy are optional components; what documents is a program of
+/// its own).
 pub fn has(subcommand: &str) -> bool {
-    command(subcommand).arg("--version").output().is_ok_and(|done| done.status.success())
+    let mut asked = match subcommand {
+        "doc" => process::command("rustdoc"),
+        _ => command(subcommand),
+    };
+    asked.arg("--version").output().is_ok_and(|done| done.status.success())
 }
 
 /// Runs `command` with our own output; an error names it.

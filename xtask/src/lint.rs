@@ -1,4 +1,4 @@
-//! Format and clippy.
+//! Format, clippy, and the documentation of the code.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,10 @@ pub fn check() -> Report {
     let mut clippy = cargo::command("clippy");
     clippy.args(["--workspace", "--all-targets", "--quiet"]).args(cargo::features());
     clippy.args(["--", "-D", "warnings"]);
-    for (name, command) in [("fmt", &mut format), ("clippy", &mut clippy)] {
+    let mut doc = cargo::command("doc");
+    doc.args(["--workspace", "--no-deps", "--document-private-items", "--quiet"]);
+    doc.args(cargo::features()).env("RUSTDOCFLAGS", "-D warnings");
+    for (name, command) in [("fmt", &mut format), ("clippy", &mut clippy), ("doc", &mut doc)] {
         if !cargo::has(name) {
             report.skipped.push(format!("cargo {name} is not installed"));
             continue;

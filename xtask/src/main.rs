@@ -83,7 +83,7 @@ enum Command {
         #[arg(default_value = "target/man")]
         folder: PathBuf,
     },
-    /// Check the format and run clippy on all targets
+    /// Check the format, run clippy on all targets, and see that the documentation of the code builds
     Lint,
     /// Run a command in user-mode Linux: a kernel of our own, with the kernel module
     #[command(arg_required_else_help = true)]

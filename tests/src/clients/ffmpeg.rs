@@ -25,7 +25,7 @@ const VAAPI: [&str; 8] = [
     "vaapi",
 ];
 
-/// [`VAAPI`], and the decoder that can use it: for AV1 ffmpeg prefers a library to its own.
+/// `VAAPI`, and the decoder that can use it: for AV1 ffmpeg prefers a library to its own.
 pub fn input(codec: Codec) -> Vec<&'static str> {
     VAAPI.into_iter().chain(["-c:v", codec.name()]).collect()
 }

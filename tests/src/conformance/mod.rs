@@ -1,6 +1,6 @@
 //! Conformance: what becomes of a stream when a client decodes it through the driver.
 //!
-//! [`cases`] says what is to become of which stream, [`judge`] has a client try, [`pins`] compares with
+//! [`cases`] says what is to become of which stream, [`judge()`] has a client try, [`pins`] compares with
 //! what is known, and [`junit`] writes the outcome down for other programs.
 
 pub mod cases;

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use libva_sys as va;
 
 use self::{
-    buffer::Buffer, config::Config, context::Context, image::Image, stream::Stream, surface::Surface,
-    table::Table,
+    buffer::Buffer, config::Config, context::Context, image::Image, stream::Stream,
+    surface::Surface, table::Table,
 };
 use crate::{
     device::{self, Device},

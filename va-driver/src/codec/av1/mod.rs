@@ -1,6 +1,6 @@
 //! AV1: one request per frame, tile groups and spatial layers included.
 //!
-//! What VA leaves out, the reference slots and what follows from them, is derived in [`slots`]; see there
+//! What VA leaves out, the reference slots and what follows from them, is derived in `slots`; see there
 //! for when a picture has to wait for its successor.
 
 mod film_grain;
