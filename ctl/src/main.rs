@@ -18,7 +18,6 @@ mod top;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use daedalus_uapi::control::{METRICS_END, Request};
 
 use arguments::{Arguments, Command};
 use client::Connection;
@@ -37,22 +36,12 @@ fn main() -> ExitCode {
         Command::Probe => look::probe::run(),
     };
     outcome.unwrap_or_else(|why| {
-        eprintln!("daedalusctl: {why}");
+        program::complain(&why);
         ExitCode::FAILURE
     })
 }
 
 fn metrics(socket: &std::path::Path) -> Result<ExitCode, String> {
-    let asked = Connection::open(socket).and_then(|mut connection| {
-        connection.ask(Request::Metrics)?;
-        let mut text = String::new();
-        loop {
-            match connection.line()? {
-                Some(line) if line == METRICS_END => return Ok(text),
-                Some(line) => text = text + &line + "\n",
-                None => return Err(client::Error::Cut),
-            }
-        }
-    });
+    let asked = Connection::open(socket).and_then(|mut connection| connection.metrics());
     program::print(&asked.map_err(|error| error.say(socket))?)
 }
