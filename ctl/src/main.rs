@@ -23,6 +23,10 @@ use arguments::{Arguments, Command};
 use client::Connection;
 
 fn main() -> ExitCode {
+    // No subcommand: those are in manual pages and completions.
+    if std::env::args_os().next().is_some_and(|name| name == look::probe::NAME) {
+        return ended(look::probe::run());
+    }
     let command = Arguments::command().version(daedalus_version::TEXT);
     let arguments = Arguments::from_arg_matches(&command.get_matches());
     let arguments = arguments.unwrap_or_else(|error| error.exit());
@@ -33,8 +37,11 @@ fn main() -> ExitCode {
         Command::Dump(options) => dump::run(socket, options),
         Command::Bench(options) => bench::run(options),
         Command::Metrics => metrics(socket),
-        Command::Probe => look::probe::run(),
     };
+    ended(outcome)
+}
+
+fn ended(outcome: Result<ExitCode, String>) -> ExitCode {
     outcome.unwrap_or_else(|why| {
         program::complain(&why);
         ExitCode::FAILURE
@@ -44,4 +51,16 @@ fn main() -> ExitCode {
 fn metrics(socket: &std::path::Path) -> Result<ExitCode, String> {
     let asked = Connection::open(socket).and_then(|mut connection| connection.metrics());
     program::print(&asked.map_err(|error| error.say(socket))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_daemon_is_asked_where_it_listens() {
+        let arguments = Arguments::command();
+        let socket = arguments.get_arguments().find(|argument| argument.get_id() == "socket");
+        assert_eq!(socket.unwrap().get_default_values(), [daedalus_uapi::control::SOCKET]);
+    }
 }
