@@ -36,9 +36,6 @@ pub enum Command {
     Bench(Bench),
     /// Print the daemon's numbers in Prometheus' text format
     Metrics,
-    /// Ask libva what it sees; its drivers may crash or hang the process
-    #[command(hide = true)]
-    Probe,
 }
 
 /// Of `status`.

@@ -4,11 +4,14 @@
 //! itself. What it does without the driver stands beside it.
 
 use std::{
-    env, fs, io,
+    fs::File,
+    io,
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Output, Stdio},
 };
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::Deserialize;
 
 use crate::{
@@ -24,17 +27,8 @@ struct Clip {
     /// Bits per sample.
     depth: u32,
     size: String,
-    /// Whether it is ours to remove.
-    made: bool,
-}
-
-impl Drop for Clip {
-    fn drop(&mut self) {
-        if self.made {
-            // It lies in the folder for temporary files.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+    /// What was made for the measurement: `path` leads to it as long as it is open.
+    made: Option<File>,
 }
 
 /// What ffmpeg measured.
@@ -48,32 +42,39 @@ struct Measured {
 /// Measures, and prints a line for each way.
 pub fn run(options: &Bench) -> Result<ExitCode, String> {
     let clip = match &options.file {
-        Some(path) => inspect(path, false)?,
+        Some(path) => inspect(path)?,
         None => make()?,
     };
-    let Clip { path, codec, depth, size, .. } = &clip;
-    println!("{}: {codec}, {size}, {depth} bits", path.display());
+    let Clip { path, codec, depth, size, made } = &clip;
+    let name = match made {
+        Some(_) => "a clip of its own".into(),
+        None => program::harmless(&path.display().to_string()),
+    };
+    program::print(&format!("{name}: {codec}, {size}, {depth} bits\n"))?;
     let display = display()?;
     let mut failed = Vec::new();
-    let mut line = |name: &str, measured: Result<Measured, String>| match measured {
-        Ok(Measured { frames, seconds, processor }) => println!(
-            "{name:<10} {:>8.1} frames/s   {frames} frames in {seconds:.2} s, {processor:.2} s of processor time",
-            frames as f64 / seconds
-        ),
-        Err(why) => {
-            println!("{name:<10} failed");
-            failed.push(format!("{name}: {why}"));
-        }
+    let mut line = |name: &str, measured: Result<Measured, String>| {
+        let said = match measured {
+            Ok(Measured { frames, seconds, processor }) => format!(
+                "{:>8.1} frames/s   {frames} frames in {seconds:.2} s, {processor:.2} s of processor time",
+                frames as f64 / seconds
+            ),
+            Err(why) => {
+                failed.push(format!("{name}: {why}"));
+                "failed".into()
+            }
+        };
+        program::print(&format!("{name:<10} {said}\n"))
     };
-    line("software", measure(&mut software(&clip)));
-    line("embedded", measure(&mut driver(&clip, &display, "embedded")));
+    line("software", measure(&mut software(&clip)))?;
+    line("embedded", measure(&mut driver(&clip, &display, "embedded")))?;
     match kernel() {
-        Ok(()) => line("kernel", measure(&mut driver(&clip, &display, "kernel"))),
-        Err(why) => println!("{:<10} not measured: {why}", "kernel"),
-    }
+        Ok(()) => line("kernel", measure(&mut driver(&clip, &display, "kernel")))?,
+        Err(why) => program::print(&format!("{:<10} not measured: {why}\n", "kernel"))?,
+    };
     match failed.is_empty() {
         true => Ok(ExitCode::SUCCESS),
-        false => Err(program::harmless(&failed.join("; "))),
+        false => Err(failed.join("; ")),
     }
 }
 
@@ -90,7 +91,7 @@ fn kernel() -> Result<(), String> {
 
 /// What ffmpeg calls the display.
 fn display() -> Result<String, String> {
-    let name = match look::libva().outcome {
+    let name = match look::our_driver().outcome {
         look::Outcome::Works { display, .. } => display,
         look::Outcome::Fails { display, error } => {
             return Err(format!(
@@ -201,7 +202,7 @@ struct Stream {
 }
 
 /// Asks ffprobe what a file is.
-fn inspect(path: &Path, made: bool) -> Result<Clip, String> {
+fn inspect(path: &Path) -> Result<Clip, String> {
     let named = |why: String| format!("{}: {why}", path.display());
     if !path.is_file() {
         return Err(named("no such file".into()));
@@ -222,21 +223,25 @@ fn inspect(path: &Path, made: bool) -> Result<Clip, String> {
         return Err(named(format!("{} is not decoded: H.264, VP9 and AV1 are", stream.codec_name)));
     }
     let size = format!("{}x{}", stream.width, stream.height);
-    Ok(Clip { path: path.to_owned(), codec: stream.codec_name, depth, size, made })
+    Ok(Clip { path: path.to_owned(), codec: stream.codec_name, depth, size, made: None })
 }
 
-/// Has ffmpeg make a clip.
+/// Has ffmpeg make a clip. It lies in memory: in the folder for temporary files others could have put a link
+/// before it, and it would stay there if this was ended.
 fn make() -> Result<Clip, String> {
-    let path = env::temp_dir().join(format!("daedalusctl-bench-{}.mkv", std::process::id()));
+    let file = memfd_create("daedalusctl-bench", MFdFlags::MFD_CLOEXEC);
+    let file = File::from(file.map_err(|errno| format!("memory for a clip: {errno}"))?);
+    // ffmpeg opens it anew: each reads from the beginning.
+    let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
     let mut encode = Command::new("ffmpeg");
     encode.args(["-hide_banner", "-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i"]);
     encode.arg("testsrc2=size=1280x720:rate=30:duration=10");
-    encode.args(["-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p"]).arg(&path);
-    let made = output(&mut encode).and_then(|_| inspect(&path, true));
-    made.map_err(|why| {
-        let _ = fs::remove_file(&path);
-        format!("no clip could be made ({why}): name a video file")
-    })
+    encode.args(["-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p"]);
+    encode.args(["-f", "matroska"]).arg(&path);
+    match output(&mut encode).and_then(|_| inspect(&path)) {
+        Ok(clip) => Ok(Clip { made: Some(file), ..clip }),
+        Err(why) => Err(format!("no clip could be made ({why}): name a video file")),
+    }
 }
 
 #[cfg(test)]
@@ -258,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_said() {
-        let error = inspect(Path::new("/nonexistent.mkv"), false).err().unwrap();
+        let error = inspect(Path::new("/nonexistent.mkv")).err().unwrap();
         assert_eq!(error, "/nonexistent.mkv: no such file");
     }
 }

@@ -12,6 +12,7 @@ use daedalus_uapi::control::{DumpStart, End, Lost, Request};
 use crate::{
     arguments::Dump,
     client::{Connection, Error},
+    program,
 };
 
 /// Writes until the session ends, or enough was written.
@@ -19,11 +20,11 @@ pub fn run(socket: &Path, options: &Dump) -> Result<ExitCode, String> {
     let said = |error: Error| error.say(socket);
     let mut connection = Connection::open(socket).map_err(said)?;
     connection.ask(Request::Dump(options.session)).map_err(said)?;
-    let start = connection.line().map_err(said)?.unwrap_or_default();
+    let start = connection.line().and_then(|line| line.ok_or(Error::Cut)).map_err(said)?;
     if serde_json::from_str::<DumpStart>(&start).is_err() {
         return Err(said(Error::Garbled(start)));
     }
-    connection.be_patient().map_err(said)?;
+    connection.be_patient();
     let (out, name): (Box<dyn Write>, String) = match &options.output {
         Some(path) => {
             let name = path.display().to_string();
@@ -52,9 +53,10 @@ fn copy(connection: &mut Connection, out: &mut impl Write, options: &Dump) -> Re
             return Err(Failure::Read(Error::Cut));
         };
         if let Ok(Lost { lost }) = serde_json::from_str(&line) {
-            eprintln!("daedalusctl: after line {written}, {lost} requests are missing: too slow");
+            let missing = format!("after line {written}, {lost} requests are missing: too slow");
+            program::complain(&missing);
         } else if let Ok(End { end }) = serde_json::from_str(&line) {
-            eprintln!("daedalusctl: {end}");
+            program::complain(&end);
             break;
         } else {
             written += 1;

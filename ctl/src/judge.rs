@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::look::{Answer, DRIVER_FILE, Device, Facts, Module, Node, Opening, Outcome, tried};
+use crate::look::{
+    Answer, DRIVER_FILE, Device, Driver, Facts, Module, Node, Opening, Outcome, tried,
+};
 
 /// The oldest VA-API whose structs are those that the driver was built for: the first with final AV1 structs.
 /// (libva-sys/build.rs asks for it, too.)
@@ -20,6 +22,10 @@ pub enum Cause {
     NoDaemon,
     /// A daemon is attached and does not answer.
     DaemonHangs,
+    /// A daemon is attached and has no time for this user.
+    DaemonBusy,
+    /// The daemon cannot be asked from here.
+    NotAsked,
     /// Limits are met, or another daemon has the device.
     DeviceBusy,
     /// This user may not open a device.
@@ -80,11 +86,18 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = match facts.device.as_str() {
         "embedded" => Vec::new(),
         // Somebody else's decoder.
-        path if path.starts_with('/') => Vec::new(),
+        path if path.starts_with('/') && !is_ours(&facts.module, path) => Vec::new(),
         _ => kernel(facts),
     };
     findings.extend(libva(facts));
     findings
+}
+
+/// Whether the module has a device with this node.
+fn is_ours(module: &Module, path: &str) -> bool {
+    let nodes =
+        module.devices.iter().flat_map(|device| [Some(&device.video), device.media.as_ref()]);
+    nodes.flatten().any(|node| node.path == Path::new(path))
 }
 
 /// Module, devices and daemon.
@@ -222,6 +235,22 @@ fn daemon(facts: &Facts) -> Option<Finding> {
             format!("The daemon ({who}) does not answer at {socket}."),
             "Start it anew: sudo systemctl restart daedalusd.",
         )),
+        Answer::Busy(why) => Some(
+            Finding::problem(
+                Cause::DaemonBusy,
+                format!("The daemon does not answer the user {} now: {why}.", facts.user.name),
+                "End other daedalusctl (top, dump) and programs that read its numbers, and try again.",
+            )
+            .note(),
+        ),
+        Answer::Unasked(error) => Some(
+            Finding::problem(
+                Cause::NotAsked,
+                format!("The daemon cannot be asked at {socket}: {error}."),
+                "Say where it listens: --socket.",
+            )
+            .note(),
+        ),
         Answer::Other(error) => Some(Finding::problem(
             Cause::DaemonHangs,
             format!("The daemon does not answer as it should: {error}."),
@@ -273,7 +302,7 @@ fn libva(facts: &Facts) -> Vec<Finding> {
             vec![other_driver(facts, format!("For {display} libva uses another driver: {vendor}."))]
         }
         Outcome::Works { .. } => Vec::new(),
-        _ if facts.driver.found.is_none() => vec![wrong_path(facts)],
+        _ if is_misplaced(&facts.driver) => vec![wrong_path(facts)],
         Outcome::NoDisplay(tried) => {
             let tried = if tried.is_empty() {
                 "no render node, no X display".into()
@@ -299,10 +328,7 @@ fn libva(facts: &Facts) -> Vec<Finding> {
         ),
         Outcome::Fails { display, error } => {
             let tried = tried(libva);
-            let is_ours = |path: &std::path::PathBuf| {
-                path.file_name().is_some_and(|name| name == Path::new(DRIVER_FILE))
-            };
-            if !tried.iter().any(is_ours) {
+            if !tried.iter().any(|path| path.ends_with(DRIVER_FILE)) {
                 let which = match tried.last() {
                     Some(file) => format!("tries {}", file.display()),
                     None => "knows no driver".into(),
@@ -332,6 +358,12 @@ fn other_driver(facts: &Facts, what: String) -> Finding {
         _ => "Set LIBVA_DRIVER_NAME=daedalus, or give the driver the name that libva looks for by a link.".into(),
     };
     Finding::problem(Cause::OtherDriver, what, mend)
+}
+
+/// Whether the driver is not where libva looks: not there, or nowhere. Where libva looks is not always known:
+/// without a display it has not said so.
+fn is_misplaced(driver: &Driver) -> bool {
+    driver.found.is_none() && (!driver.searched.is_empty() || driver.elsewhere.is_empty())
 }
 
 /// The driver is not where libva looks.

@@ -18,12 +18,15 @@ mod top;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use daedalus_uapi::control::{METRICS_END, Request};
 
 use arguments::{Arguments, Command};
 use client::Connection;
 
 fn main() -> ExitCode {
+    // No subcommand: those are in manual pages and completions.
+    if std::env::args_os().next().is_some_and(|name| name == look::probe::NAME) {
+        return ended(look::probe::run());
+    }
     let command = Arguments::command().version(daedalus_version::TEXT);
     let arguments = Arguments::from_arg_matches(&command.get_matches());
     let arguments = arguments.unwrap_or_else(|error| error.exit());
@@ -34,25 +37,30 @@ fn main() -> ExitCode {
         Command::Dump(options) => dump::run(socket, options),
         Command::Bench(options) => bench::run(options),
         Command::Metrics => metrics(socket),
-        Command::Probe => look::probe::run(),
     };
+    ended(outcome)
+}
+
+fn ended(outcome: Result<ExitCode, String>) -> ExitCode {
     outcome.unwrap_or_else(|why| {
-        eprintln!("daedalusctl: {why}");
+        program::complain(&why);
         ExitCode::FAILURE
     })
 }
 
 fn metrics(socket: &std::path::Path) -> Result<ExitCode, String> {
-    let asked = Connection::open(socket).and_then(|mut connection| {
-        connection.ask(Request::Metrics)?;
-        let mut text = String::new();
-        loop {
-            match connection.line()? {
-                Some(line) if line == METRICS_END => return Ok(text),
-                Some(line) => text = text + &line + "\n",
-                None => return Err(client::Error::Cut),
-            }
-        }
-    });
+    let asked = Connection::open(socket).and_then(|mut connection| connection.metrics());
     program::print(&asked.map_err(|error| error.say(socket))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_daemon_is_asked_where_it_listens() {
+        let arguments = Arguments::command();
+        let socket = arguments.get_arguments().find(|argument| argument.get_id() == "socket");
+        assert_eq!(socket.unwrap().get_default_values(), [daedalus_uapi::control::SOCKET]);
+    }
 }

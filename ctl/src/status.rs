@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     arguments,
     judge::{Finding, Severity, judge},
-    look::{Answer, Device, Facts, Node, Opening, Outcome, look},
+    look::{Answer, DRIVER_FILE, Device, Driver, Facts, Node, Opening, Outcome, look},
     program,
 };
 
@@ -35,7 +35,9 @@ pub fn run(socket: &Path, options: &arguments::Status) -> Result<ExitCode, Strin
                 findings: &findings,
                 facts: &facts,
             };
-            serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"
+            let report =
+                serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+            program::harmless_json(&report) + "\n"
         }
         false => words(&facts, &findings),
     };
@@ -68,9 +70,14 @@ fn words(facts: &Facts, findings: &[Finding]) -> String {
         line("daemon", attached.into());
     }
     line("socket", format!("{}: {}", facts.daemon.socket.display(), answer(&facts.daemon.answer)));
-    let driver = match &facts.driver.found {
-        Some(file) => file.display().to_string(),
-        None => "not found".into(),
+    let Driver { found, elsewhere, .. } = &facts.driver;
+    let driver = match (found, &elsewhere[..]) {
+        (Some(file), _) => file.display().to_string(),
+        (None, []) => "not found".into(),
+        (None, folders) => {
+            let files = folders.iter().map(|f| f.join(DRIVER_FILE).display().to_string());
+            files.collect::<Vec<_>>().join(", ")
+        }
     };
     line("driver", driver);
     line("libva", libva(facts));
@@ -106,7 +113,9 @@ fn answer(answer: &Answer) -> String {
             Answer::Refused => return "nobody listens".into(),
             Answer::Denied => return "permission denied".into(),
             Answer::Silent => return "no answer".into(),
-            Answer::Other(error) => return error.clone(),
+            Answer::Busy(error) | Answer::Unasked(error) | Answer::Other(error) => {
+                return error.clone();
+            }
         };
     let revision = if revision.is_empty() { String::new() } else { format!(" ({revision})") };
     let cage = match (sandbox.active, sandbox.system_calls) {

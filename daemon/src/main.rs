@@ -50,20 +50,21 @@ fn codec(offered: Offered) -> (Codec, u32) {
 
 fn main() -> ExitCode {
     let command = Arguments::command().version(daedalus_version::TEXT);
+    let command = command.mut_arg("log", |log| log.value_parser(daedalus_logging::check));
     let arguments = Arguments::from_arg_matches(&command.get_matches());
     let arguments = arguments.unwrap_or_else(|error| error.exit());
     let filter = match (arguments.verbose, &arguments.log) {
-        (0, None) => daedalus_logging::asked_for().unwrap_or_else(|| "info".into()),
-        (0, Some(filter)) => filter.clone(),
-        (1, _) => "debug".into(),
-        _ => "trace".into(),
+        (0, None) => daedalus_logging::asked_for(),
+        (0, Some(filter)) => Some(filter.clone()),
+        (1, _) => Some("debug".into()),
+        _ => Some("trace".into()),
     };
     let options = daedalus_logging::Options {
         identifier: "daedalusd",
         plain: daedalus_logging::Plain::Target,
         fields: true,
     };
-    daedalus_logging::start(&filter, options);
+    daedalus_logging::start(filter.as_deref(), log::LevelFilter::Info, options);
     let ended = run(&arguments);
     if let Err(error) = &ended {
         log::error!("{error}");

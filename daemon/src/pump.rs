@@ -147,10 +147,9 @@ impl Pump {
                     log::error!(session; "session {session} was open already");
                     self.reaper.take(former.close());
                 }
-                match Session::open(session, codec, (uid, pid), &self.options, &self.watch) {
-                    Ok(opened) => drop(self.sessions.insert(session, opened)),
-                    Err(error) => log::error!(session, user = uid; "session {session}: {error}"),
-                }
+                let engine = engine::Session::new(codec, &self.options);
+                let opened = Session::open(session, codec, (uid, pid), engine, &self.watch);
+                self.sessions.insert(session, opened);
             }
             Message::Close { session } => match self.sessions.remove(&session) {
                 Some(ended) => {

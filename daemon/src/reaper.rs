@@ -13,8 +13,9 @@ use daedalus_engine as engine;
 pub struct Reaper(Vec<JoinHandle<()>>);
 
 impl Reaper {
-    /// Ends a session; returns at once.
-    pub fn take(&mut self, session: engine::Session) {
+    /// Ends a session that has a decoder; returns at once.
+    pub fn take(&mut self, session: Option<engine::Session>) {
+        let Some(session) = session else { return };
         self.0.retain(|thread| !thread.is_finished());
         let spawned =
             thread::Builder::new().name("daedalus end".into()).spawn(move || drop(session));

@@ -22,7 +22,8 @@ use crate::{
 /// A session of the module.
 pub struct Session {
     number: u64,
-    engine: engine::Session,
+    /// None if no decoder could be set up: all requests fail.
+    engine: Option<engine::Session>,
     buffers: Buffers,
     epoch: Epoch,
     statistics: Arc<SessionStatistics>,
@@ -32,23 +33,28 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a session for a client: its user, its process. Fails if the decoder cannot be set up.
+    /// Starts a session for a client: its user, its process. One whose decoder could not be set up counts, too, and
+    /// refuses what it is asked for.
     pub fn open(
         number: u64,
         codec: Codec,
         (uid, pid): (u32, u32),
-        options: &engine::Options,
+        engine: engine::Result<engine::Session>,
         watch: &Arc<Watch>,
-    ) -> engine::Result<Session> {
-        Ok(Session {
+    ) -> Session {
+        if let Err(error) = &engine {
+            log::error!(session = number, codec = codec_name(codec), user = uid;
+                "session {number}: {error}");
+        }
+        Session {
             number,
-            engine: engine::Session::new(codec, options)?,
+            engine: engine.ok(),
             buffers: Buffers::default(),
             epoch: Epoch::default(),
             statistics: watch.statistics.open(number, codec, uid, pid),
             watch: watch.clone(),
             passed_over: HashSet::new(),
-        })
+        }
     }
 
     /// Takes a request, which is answered exactly once through `completer`.
@@ -56,6 +62,10 @@ impl Session {
         let (session, cookie) = (self.number, request.cookie);
         let (codec, user) = (codec_name(self.statistics.codec()), self.statistics.uid());
         let taken = self.statistics.take(request.frame.as_ref().ok());
+        if self.engine.is_none() {
+            self.statistics.refuse(taken);
+            return completer.failed(session, cookie);
+        }
         for id in &request.unknown_controls {
             if self.passed_over.insert(*id) {
                 log::warn!(session, codec, user;
@@ -112,7 +122,9 @@ impl Session {
                 false => completer.failed(session, cookie),
             }
         });
-        self.engine.submit(request, reply);
+        if let Some(engine) = &mut self.engine {
+            engine.submit(request, reply);
+        }
     }
 
     fn target(&mut self, request: &Decode<'_>, completer: &Completer) -> io::Result<Target> {
@@ -143,10 +155,81 @@ impl Session {
     }
 
     /// Ends the session but for its decoder, whose end may take time.
-    pub fn close(self) -> engine::Session {
+    pub fn close(self) -> Option<engine::Session> {
         self.flush();
         self.watch.statistics.close(self.number);
         self.watch.taps.end(self.number);
         self.engine
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::fd::{AsFd, BorrowedFd, OwnedFd},
+        sync::Mutex,
+    };
+
+    use nix::sys::eventfd::EventFd;
+
+    use super::*;
+    use crate::{
+        control::tap::Taps,
+        device::{Device, Status},
+        statistics::Statistics,
+    };
+
+    /// Keeps answers.
+    struct Answers(EventFd, Mutex<Vec<(u64, u64, Status)>>);
+
+    impl Device for Answers {
+        fn poll_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+
+        fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn get_buffer(&self, _: u64, _: u64, _: u32) -> io::Result<OwnedFd> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+
+        fn complete(&self, session: u64, cookie: u64, status: Status) -> io::Result<()> {
+            self.1.lock().unwrap().push((session, cookie, status));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_session_without_a_decoder_is_seen_and_its_requests_fail() {
+        let device = Arc::new(Answers(EventFd::new().unwrap(), Mutex::default()));
+        let completer = Completer::new(device.clone()).unwrap();
+        let watch =
+            Arc::new(Watch { statistics: Statistics::default(), taps: Taps::new().unwrap() });
+        let failed = Err(engine::Error::Setup { codec: Codec::Av1, what: "no memory".into() });
+        let mut session = Session::open(3, Codec::Av1, (1000, 1), failed, &watch);
+        let flaw = daedalus_uapi::protocol::Flaw::Short(0);
+        session.decode(
+            Decode {
+                session: 3,
+                cookie: 9,
+                timestamp: 0,
+                hold_capture: false,
+                buffer: 0,
+                frame: Err(flaw.clone()),
+                coded: Err(flaw),
+                unknown_controls: Vec::new(),
+            },
+            &completer,
+            None,
+        );
+        assert_eq!(*device.1.lock().unwrap(), [(3, 9, Status::Failed)]);
+        let read = watch.statistics.session(3).unwrap().read();
+        assert_eq!((read.id, read.queue, read.pictures.failed), (3, 0, 1));
+        assert!(session.close().is_none());
+        let total = watch.statistics.total();
+        assert_eq!((total.sessions, total.pictures.failed), (1, 1));
+        assert!(watch.statistics.session(3).is_none());
     }
 }

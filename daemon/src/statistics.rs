@@ -1,5 +1,7 @@
-//! What the daemon knows of its sessions. Counting a picture takes a few atomic additions and a look at the
-//! clock; no lock is taken for it.
+//! What the daemon knows of its sessions. Counting a picture takes a look at the clock and a few additions, under a
+//! lock of its session's that nobody holds for longer than it takes to add these up.
+
+mod window;
 
 use std::{
     collections::BTreeMap,
@@ -15,6 +17,8 @@ use daedalus_uapi::{
     control::{self, Pictures, Total, codec_name},
     protocol::{Frame, FrameFormat},
 };
+
+use window::Window;
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,14 +82,23 @@ pub struct SessionStatistics {
     clock: Clock,
     /// When it began, in microseconds.
     began: u64,
-    /// Width, height (28 bits each), depth.
-    frame: AtomicU64,
-    taken: AtomicU64,
-    outcomes: Outcomes,
-    /// When the last answer was given.
-    answered: AtomicU64,
-    window: Window,
+    progress: Mutex<Progress>,
     all: Arc<CodecStatistics>,
+}
+
+/// How far a session is. Times are in microseconds.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Of the frames: width, height, depth.
+    frame: (u32, u32, u32),
+    pictures: Pictures,
+    /// Requests that are not answered.
+    queue: u64,
+    /// Since when there have been some.
+    since: u64,
+    /// When the last answer of a decoder was given.
+    answered: u64,
+    window: Window,
 }
 
 /// A request under way.
@@ -130,11 +143,7 @@ impl Statistics {
             pid,
             clock: self.clock,
             began,
-            frame: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
-            outcomes: Outcomes::default(),
-            answered: AtomicU64::new(began),
-            window: Window::default(),
+            progress: Mutex::new(Progress { answered: began, ..Progress::default() }),
             all,
         });
         self.lock().insert(number, session.clone());
@@ -202,43 +211,36 @@ impl SessionStatistics {
 
     /// A request was read.
     pub fn take(&self, frame: Option<&Frame>) -> Taken {
-        if let Some(frame) = frame {
-            let depth = match frame.format {
-                FrameFormat::Nv12 => 8,
-                FrameFormat::P010 => 10,
-            };
-            let size = u64::from(frame.width) << 36 | u64::from(frame.height) << 8;
-            self.frame.store(size | depth, Relaxed);
-        }
-        self.taken.fetch_add(1, Relaxed);
-        Taken(self.clock.now())
+        let now = self.clock.now();
+        self.progress().take(frame, now);
+        Taken(now)
     }
 
-    /// A request is answered. The answers of a session come one after the other.
+    /// A request is answered by the decoder, whose answers come one after the other.
     pub fn answer(&self, taken: Taken, outcome: Outcome) {
         let now = self.clock.now();
-        self.outcomes.count(outcome);
         self.all.outcomes.count(outcome);
-        let busy = now.saturating_sub(taken.0.max(self.answered.swap(now, Relaxed)));
+        let busy = self.progress().answer(taken, outcome, now);
         self.all.busy.fetch_add(busy, Relaxed);
-        self.window.add(now, busy, now.saturating_sub(taken.0));
     }
 
-    /// A request that cannot be read is answered.
+    /// A request that no decoder has seen is answered.
     pub fn refuse(&self, taken: Taken) {
         let now = self.clock.now();
-        self.outcomes.count(Outcome::Failed);
         self.all.outcomes.count(Outcome::Failed);
-        self.window.add(now, 0, now.saturating_sub(taken.0));
+        self.progress().refuse(taken, now);
     }
 
     /// All that is known, as the control socket tells it.
     pub fn read(&self) -> control::Session {
-        let now = self.clock.now();
-        let pictures = self.outcomes.read();
-        let Pictures { done, damaged, failed, cancelled } = pictures;
-        let lately = self.window.read(now, self.began);
-        let frame = self.frame.load(Relaxed);
+        self.read_at(self.clock.now())
+    }
+
+    fn read_at(&self, now: u64) -> control::Session {
+        let Progress { frame, pictures, queue, since, answered, ref window } = *self.progress();
+        let lately = window.read(now, self.began);
+        // What is being decoded counts before it is answered: it may never be.
+        let under_way = if queue > 0 { now.saturating_sub(since.max(answered)) } else { 0 };
         let milliseconds = |microseconds: f64| microseconds / 1e3;
         let mean = |sum: u64| milliseconds(sum as f64 / lately.count.max(1) as f64);
         control::Session {
@@ -246,22 +248,67 @@ impl SessionStatistics {
             pid: self.pid,
             uid: self.uid,
             codec: codec_name(self.codec).to_owned(),
-            width: (frame >> 36) as u32,
-            height: (frame >> 8) as u32 & 0xfff_ffff,
-            depth: frame as u32 & 0xff,
+            width: frame.0,
+            height: frame.1,
+            depth: frame.2,
             age_s: now.saturating_sub(self.began) as f64 / 1e6,
             pictures,
-            queue: self.taken.load(Relaxed).saturating_sub(done + damaged + failed + cancelled),
+            queue,
             fps: lately.count as f64 / lately.seconds,
             decode_ms: mean(lately.busy),
             decode_max_ms: milliseconds(lately.longest_busy as f64),
             latency_ms: mean(lately.latency),
             latency_max_ms: milliseconds(lately.longest_latency as f64),
-            busy: (lately.busy as f64 / 1e6 / lately.seconds).min(1.0),
+            busy: ((lately.busy + under_way) as f64 / 1e6 / lately.seconds).min(1.0),
         }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Progress {
+    fn take(&mut self, frame: Option<&Frame>, now: u64) {
+        if let Some(frame) = frame {
+            let depth = match frame.format {
+                FrameFormat::Nv12 => 8,
+                FrameFormat::P010 => 10,
+            };
+            self.frame = (frame.width, frame.height, depth);
+        }
+        if self.queue == 0 {
+            self.since = now;
+        }
+        self.queue += 1;
+    }
+
+    /// Returns how long there was something to decode for it.
+    fn answer(&mut self, taken: Taken, outcome: Outcome, now: u64) -> u64 {
+        let busy = now.saturating_sub(taken.0.max(self.answered));
+        self.answered = self.answered.max(now);
+        self.end(taken, outcome, now, busy);
+        busy
+    }
+
+    fn refuse(&mut self, taken: Taken, now: u64) {
+        self.end(taken, Outcome::Failed, now, 0);
+    }
+
+    fn end(&mut self, taken: Taken, outcome: Outcome, now: u64, busy: u64) {
+        let Pictures { done, damaged, failed, cancelled } = &mut self.pictures;
+        *match outcome {
+            Outcome::Done => done,
+            Outcome::Damaged => damaged,
+            Outcome::Failed => failed,
+            Outcome::Cancelled => cancelled,
+        } += 1;
+        self.queue = self.queue.saturating_sub(1);
+        self.window.add(now, busy, now.saturating_sub(taken.0));
+    }
+}
+
+/// Counted by several sessions' threads.
 #[derive(Debug, Default)]
 struct Outcomes([AtomicU64; 4]);
 
@@ -281,75 +328,6 @@ impl Outcomes {
     }
 }
 
-/// The last seconds, a slot for each. One thread writes at a time, any may read; who reads a slot that is being
-/// begun anew sees parts of two seconds.
-#[derive(Debug, Default)]
-struct Window([Slot; SLOTS]);
-
-/// Seconds that are looked at, the one that has just begun included.
-const SECONDS: u64 = 5;
-
-/// More, so that what is read is not what is written next.
-const SLOTS: usize = 8;
-
-/// Times are in microseconds.
-#[derive(Debug, Default)]
-struct Slot {
-    second: AtomicU64,
-    count: AtomicU64,
-    busy: AtomicU64,
-    longest_busy: AtomicU64,
-    latency: AtomicU64,
-    longest_latency: AtomicU64,
-}
-
-#[derive(Debug, Default, PartialEq)]
-struct Lately {
-    seconds: f64,
-    count: u64,
-    busy: u64,
-    longest_busy: u64,
-    latency: u64,
-    longest_latency: u64,
-}
-
-impl Window {
-    fn add(&self, now: u64, busy: u64, latency: u64) {
-        let second = now / 1_000_000;
-        let slot = &self.0[second as usize % SLOTS];
-        if slot.second.swap(second, Relaxed) != second {
-            let Slot { second: _, count, busy, longest_busy, latency, longest_latency } = slot;
-            for number in [count, busy, longest_busy, latency, longest_latency] {
-                number.store(0, Relaxed);
-            }
-        }
-        slot.count.fetch_add(1, Relaxed);
-        slot.busy.fetch_add(busy, Relaxed);
-        slot.longest_busy.fetch_max(busy, Relaxed);
-        slot.latency.fetch_add(latency, Relaxed);
-        slot.longest_latency.fetch_max(latency, Relaxed);
-    }
-
-    fn read(&self, now: u64, began: u64) -> Lately {
-        let second = now / 1_000_000;
-        let first = (second + 1).saturating_sub(SECONDS);
-        let span = now.saturating_sub(began.max(first * 1_000_000));
-        // What has only just begun has no rate that would mean something.
-        let mut lately = Lately { seconds: (span as f64 / 1e6).max(0.1), ..Lately::default() };
-        for slot in &self.0 {
-            if !(first..=second).contains(&slot.second.load(Relaxed)) {
-                continue;
-            }
-            lately.count += slot.count.load(Relaxed);
-            lately.busy += slot.busy.load(Relaxed);
-            lately.latency += slot.latency.load(Relaxed);
-            lately.longest_busy = lately.longest_busy.max(slot.longest_busy.load(Relaxed));
-            lately.longest_latency = lately.longest_latency.max(slot.longest_latency.load(Relaxed));
-        }
-        lately
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use daedalus_uapi::protocol::Plane;
@@ -359,27 +337,24 @@ mod tests {
     const SECOND: u64 = 1_000_000;
 
     #[test]
-    fn a_window_has_the_last_seconds_and_no_more() {
-        let window = Window::default();
-        // 20 ms in each of ten seconds, and once 40 ms.
-        for second in 0..10 {
-            window.add(second * SECOND + 1, 20_000, 30_000);
-        }
-        window.add(7 * SECOND, 40_000, 50_000);
-        let lately = window.read(9 * SECOND + SECOND / 2, 0);
-        let expected = Lately {
-            seconds: 4.5,
-            count: 6,
-            busy: 5 * 20_000 + 40_000,
-            longest_busy: 40_000,
-            latency: 5 * 30_000 + 50_000,
-            longest_latency: 50_000,
-        };
-        assert_eq!(lately, expected);
-        // All of that is over.
-        assert_eq!(window.read(20 * SECOND, 0).count, 0);
-        // A session that is not as old as the window.
-        assert_eq!(window.read(9 * SECOND + SECOND / 2, 8 * SECOND).seconds, 1.5);
+    fn a_session_that_is_stuck_is_busy() {
+        let statistics = Statistics::default();
+        let session = statistics.open(1, Codec::Vp9, 0, 0);
+        let began = session.began;
+        let busy = |seconds: u64| session.read_at(began + seconds * SECOND).busy;
+        assert_eq!(busy(10), 0.0);
+        session.progress().take(None, began + 10 * SECOND);
+        // It was there half of the time, all of it, and all of it long since.
+        let first = Taken(began + 10 * SECOND);
+        assert!((0.3..0.7).contains(&busy(12)), "{}", busy(12));
+        assert_eq!((busy(16), busy(1000)), (1.0, 1.0));
+        // Another does not begin it anew, and one that is refused does not end it.
+        session.progress().take(None, began + 1000 * SECOND);
+        session.progress().refuse(Taken(began + 1000 * SECOND), began + 1000 * SECOND);
+        assert_eq!(busy(1001), 1.0);
+        let all = session.progress().answer(first, Outcome::Done, began + 1001 * SECOND);
+        assert_eq!((all, session.read().queue), (991 * SECOND, 0));
+        assert_eq!(busy(1010), 0.0);
     }
 
     #[test]

@@ -5,12 +5,15 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
     os::{fd::OwnedFd, unix::net::UnixDatagram},
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use log::{
-    Record,
+    Level, Record,
     kv::{self, Key, Value, VisitSource},
 };
 
@@ -21,24 +24,83 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 /// What the names of a record's own fields begin with.
 const OURS: &str = "DAEDALUS_";
 
+/// How long a record may wait for a journal that has much to do.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long a journal that has taken nothing in that time is left alone: decoding must not wait for it.
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// The connection.
 #[derive(Debug)]
 pub(crate) struct Journal {
     /// A socket.
     socket: File,
     identifier: &'static str,
+    lost: Mutex<Lost>,
+}
+
+/// What a journal that hangs did not take.
+#[derive(Debug, Default)]
+struct Lost {
+    records: u64,
+    /// Until when no more are offered.
+    until: Option<Instant>,
 }
 
 impl Journal {
     pub fn connect(identifier: &'static str) -> io::Result<Journal> {
-        let socket = UnixDatagram::unbound()?;
-        socket.connect(SOCKET)?;
-        Ok(Journal { socket: OwnedFd::from(socket).into(), identifier })
+        Journal::at(Path::new(SOCKET), identifier)
     }
 
-    /// Sends a record. An error: nobody has it.
+    fn at(path: &Path, identifier: &'static str) -> io::Result<Journal> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(path)?;
+        // Before the sandbox, in which write() may be called and nothing else.
+        socket.set_write_timeout(Some(PATIENCE))?;
+        let socket = OwnedFd::from(socket).into();
+        Ok(Journal { socket, identifier, lost: Mutex::default() })
+    }
+
+    /// Sends a record. An error: nobody has it. One that a journal that hangs does not take is lost, since standard
+    /// error is that journal's, too; how many were is said once it takes them again.
     pub fn write(&self, record: &Record<'_>) -> io::Result<()> {
+        self.write_at(record, Instant::now())
+    }
+
+    fn write_at(&self, record: &Record<'_>, now: Instant) -> io::Result<()> {
+        {
+            let mut lost = self.lost();
+            if lost.until.is_some_and(|until| now < until) {
+                lost.records += 1;
+                return Ok(());
+            }
+        }
+        match self.send(record) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let mut lost = self.lost();
+                lost.records += 1;
+                lost.until = Some(now + PAUSE);
+                return Ok(());
+            }
+            sent => sent?,
+        }
+        let Lost { records, .. } = std::mem::take(&mut *self.lost());
+        if records > 0 {
+            let mut said = Record::builder();
+            said.level(Level::Warn).target(module_path!());
+            let text = format_args!("{records} records before this are lost: the journal hung");
+            // That it hangs again is found out with the next one.
+            let _ = self.send(&said.args(text).build());
+        }
+        Ok(())
+    }
+
+    fn send(&self, record: &Record<'_>) -> io::Result<()> {
         (&self.socket).write(&payload(self.identifier, record)).map(drop)
+    }
+
+    fn lost(&self) -> MutexGuard<'_, Lost> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,7 +147,48 @@ impl<'kvs> VisitSource<'kvs> for Fields {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::mpsc, thread};
+
     use super::*;
+
+    fn write(journal: &Journal, text: &str, now: Instant) {
+        journal.write_at(&Record::builder().args(format_args!("{text}")).build(), now).unwrap();
+    }
+
+    #[test]
+    fn a_journal_that_hangs_loses_records_and_holds_up_nobody() {
+        let path = std::env::temp_dir().join(format!("daedalus-journal-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let theirs = UnixDatagram::bind(&path).unwrap();
+        let journal = Journal::at(&path, "d").unwrap();
+        let now = Instant::now();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            while journal.lost().records == 0 {
+                write(&journal, "early", now);
+            }
+            let _ = tell.send(journal);
+        });
+        // Longer than it takes to fill a socket.
+        let journal = told.recv_timeout(Duration::from_secs(60)).expect("it waits for the journal");
+        theirs.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 1024];
+        let mut next = || {
+            let count = theirs.recv(&mut bytes).ok()?;
+            Some(String::from_utf8(bytes[..count].to_vec()).unwrap())
+        };
+        while next().is_some_and(|record| record.contains("MESSAGE=early\n")) {}
+        // It is left alone for some time.
+        write(&journal, "lost", now + PAUSE / 2);
+        assert_eq!(next(), None);
+        write(&journal, "late", now + PAUSE);
+        assert!(next().unwrap().contains("MESSAGE=late\n"));
+        assert!(next().unwrap().starts_with("MESSAGE=2 records before this are lost"));
+        write(&journal, "later", now + PAUSE);
+        assert!(next().unwrap().contains("MESSAGE=later\n"));
+        assert_eq!(next(), None);
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn a_record_is_a_line_per_field() {

@@ -10,6 +10,10 @@ mod journal;
 mod limit;
 mod sink;
 
+use std::io::{self, Write};
+
+use log::LevelFilter;
+
 pub use limit::Limited;
 pub use sink::{Options, Plain};
 
@@ -21,14 +25,30 @@ pub fn asked_for() -> Option<String> {
     std::env::var(VARIABLE).ok()
 }
 
-/// Starts logging in this process, and says on standard error what of `filter` cannot be understood. If somebody
-/// else logs here already, that goes on.
-pub fn start(filter: &str, options: Options) {
+/// A filter that can be understood; an error in words: for command lines.
+pub fn check(filter: &str) -> Result<String, String> {
+    match env_filter::Builder::new().try_parse(filter) {
+        Ok(_) => Ok(filter.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Starts logging in this process: what `filter` asks for, else `default`. A filter that cannot be understood is
+/// said on standard error; it is [`VARIABLE`]'s, for others are checked ([`check`]). If somebody else logs here
+/// already, that goes on.
+pub fn start(filter: Option<&str>, default: LevelFilter, options: Options) {
     let mut builder = env_filter::Builder::new();
-    if let Err(error) = builder.try_parse(filter).map(|_| ()) {
-        eprintln!("{}: {VARIABLE}={filter}: {error}; logging warnings", options.identifier);
-        builder = env_filter::Builder::new();
-        builder.filter_level(log::LevelFilter::Warn);
+    match filter.map(|filter| builder.try_parse(filter).map(drop).map_err(|why| (filter, why))) {
+        Some(Ok(())) => {}
+        None => drop(builder.filter_level(default)),
+        Some(Err((filter, why))) => {
+            let name = options.identifier;
+            let level = default.as_str().to_lowercase();
+            // The process may be somebody else's: nothing panics if its standard error is gone.
+            let _ = writeln!(io::stderr(), "{name}: {VARIABLE}={filter}: {why}; logging {level}");
+            builder = env_filter::Builder::new();
+            builder.filter_level(default);
+        }
     }
     let filter = builder.build();
     let level = filter.filter();

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use log::{Level, Log, Metadata, Record, kv::Key};
+use log::{
+    Level, Log, Metadata, Record,
+    kv::{self, Key, Value, VisitSource},
+};
 
 /// Lines of one message in a window.
 pub const MOST: u32 = 10;
@@ -24,8 +27,9 @@ const MOST_WATCHED: usize = 1024;
 /// How much of a line is repeated where the number of others like it is said, in characters.
 const SAMPLE: usize = 100;
 
-/// A message: where in the source, and a hash of what it is about.
-type Message = (Option<&'static str>, Option<u32>, Option<u64>);
+/// A message: how bad, where in the source, and a hash of what it is about. One place may log at several levels,
+/// and what matters little must not use up the lines of what matters.
+type Message = (Level, Option<&'static str>, Option<u32>, Option<u64>);
 
 /// The values of a record that make it another message.
 const ABOUT: [&str; 2] = ["user", "entry"];
@@ -37,8 +41,39 @@ struct Watched {
     left_out: u64,
     level: Level,
     target: String,
+    place: (Option<&'static str>, Option<u32>),
     /// What the last line that was written said.
     sample: String,
+    /// Its values that the lines left out have, too.
+    fields: Fields,
+}
+
+/// Names and values.
+#[derive(Default)]
+struct Fields(Vec<(String, String)>);
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        self.0.push((key.as_str().to_owned(), value.to_string()));
+        Ok(())
+    }
+}
+
+impl Fields {
+    fn of(record: &Record<'_>) -> Fields {
+        let mut fields = Fields::default();
+        // It never fails.
+        let _ = record.key_values().visit(&mut fields);
+        fields
+    }
+
+    /// Leaves those that `record` has, too.
+    fn retain_those_of(&mut self, record: &Record<'_>) {
+        let values = record.key_values();
+        self.0.retain(|(name, value)| {
+            values.get(Key::from_str(name)).is_some_and(|other| other.to_string() == *value)
+        });
+    }
 }
 
 /// Passes on what is within the limits.
@@ -58,6 +93,8 @@ struct State {
 struct Sum {
     level: Level,
     target: String,
+    place: (Option<&'static str>, Option<u32>),
+    fields: Vec<(String, String)>,
     text: String,
 }
 
@@ -77,9 +114,10 @@ impl<L: Log> Limited<L> {
     }
 
     fn write(&self, sums: Vec<Sum>) {
-        for Sum { level, target, text } in sums {
+        for Sum { level, target, place: (file, line), fields, text } in sums {
+            let fields = fields.as_slice();
             let mut record = Record::builder();
-            record.level(level).target(&target);
+            record.level(level).target(&target).file_static(file).line(line).key_values(&fields);
             self.to.log(&record.args(format_args!("{text}")).build());
         }
     }
@@ -121,9 +159,10 @@ impl State {
             sums = self.sums(over);
             self.watched.retain(|_, watched| !over(watched));
         }
-        let mut message = (record.file_static(), record.line(), about(record));
+        let place = (record.file_static(), record.line());
+        let mut message = (record.level(), place.0, place.1, about(record));
         if self.watched.len() >= MOST_WATCHED {
-            message.2 = None;
+            message.3 = None;
         }
         let watched = self.watched.entry(message).or_insert_with(|| Watched {
             since: now,
@@ -131,7 +170,9 @@ impl State {
             left_out: 0,
             level: record.level(),
             target: record.target().to_owned(),
+            place,
             sample: String::new(),
+            fields: Fields::default(),
         });
         if over(watched) {
             sums.extend(watched.sum());
@@ -140,10 +181,12 @@ impl State {
         watched.lines += 1;
         if watched.lines == MOST {
             watched.sample = record.args().to_string().chars().take(SAMPLE).collect();
+            watched.fields = Fields::of(record);
         }
         if watched.lines > MOST {
             watched.lines = MOST;
             watched.left_out += 1;
+            watched.fields.retain_those_of(record);
             return (false, sums);
         }
         (true, sums)
@@ -165,10 +208,12 @@ fn about(record: &Record<'_>) -> Option<u64> {
 impl Watched {
     fn sum(&mut self) -> Option<Sum> {
         let count = std::mem::take(&mut self.left_out);
-        let Watched { level, target, sample, .. } = self;
+        let Watched { level, target, place, sample, fields, .. } = self;
         (count > 0).then(|| Sum {
             level: *level,
             target: target.clone(),
+            place: *place,
+            fields: fields.0.clone(),
             text: format!("left out {count} more like this: {sample}"),
         })
     }
@@ -176,10 +221,9 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
-    use log::kv::Value;
-
     use super::*;
 
+    /// Lines, each with its level before it and its values behind it.
     #[derive(Default)]
     struct Memory(Mutex<Vec<String>>);
 
@@ -189,7 +233,11 @@ mod tests {
         }
 
         fn log(&self, record: &Record<'_>) {
-            self.0.lock().unwrap().push(format!("{} {}", record.level(), record.args()));
+            let values = Fields::of(record).0;
+            let values: String =
+                values.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+            let line = format!("{} {}{values}", record.level(), record.args());
+            self.0.lock().unwrap().push(line);
         }
 
         fn flush(&self) {}
@@ -207,9 +255,20 @@ mod tests {
 
         /// A line of a message at a time, about a user.
         fn say(&self, text: &str, place: u32, user: Option<u64>, seconds: u64) {
-            let values: Vec<_> = user.map(|user| ("user", Value::from(user))).into_iter().collect();
+            let values: Vec<_> = user.map(|user| ("user", user)).into_iter().collect();
+            self.say_with(Level::Warn, text, place, &values, seconds);
+        }
+
+        fn say_with(
+            &self,
+            level: Level,
+            text: &str,
+            place: u32,
+            values: &[(&str, u64)],
+            seconds: u64,
+        ) {
             let mut record = Record::builder();
-            record.level(Level::Warn).file_static(Some("a.rs")).line(Some(place));
+            record.level(level).file_static(Some("a.rs")).line(Some(place));
             record.key_values(&values);
             let now = self.start + Duration::from_secs(seconds);
             self.log.log_at(&record.args(format_args!("{text}")).build(), now);
@@ -253,7 +312,33 @@ mod tests {
         bench.said();
         bench.say("of 2", 1, Some(2), 0);
         bench.say("another of 1", 2, Some(1), 0);
-        assert_eq!(bench.said(), ["WARN of 2", "WARN another of 1"]);
+        assert_eq!(bench.said(), ["WARN of 2 user=2", "WARN another of 1 user=1"]);
+    }
+
+    #[test]
+    fn what_matters_little_does_not_silence_what_matters() {
+        let bench = Bench::new();
+        let about = [("entry", 7)];
+        (0..MOST).for_each(|_| bench.say_with(Level::Info, "refused", 1, &about, 0));
+        bench.said();
+        bench.say_with(Level::Info, "refused", 1, &about, 0);
+        bench.say_with(Level::Warn, "lost", 1, &about, 0);
+        assert_eq!(bench.said(), ["WARN lost entry=7"]);
+    }
+
+    #[test]
+    fn a_number_says_what_all_that_it_counts_are_about() {
+        let bench = Bench::new();
+        let about = |picture| [("user", 5), ("session", 17), ("picture", picture)];
+        (0..12).for_each(|picture| bench.say_with(Level::Warn, "bad", 1, &about(picture), 0));
+        bench.said();
+        bench.log.flush();
+        assert_eq!(bench.said(), ["WARN left out 2 more like this: bad user=5 session=17"]);
+        // One of another session: the number is of both.
+        bench.say_with(Level::Warn, "bad", 1, &about(12), 0);
+        bench.say_with(Level::Warn, "bad", 1, &[("user", 5), ("session", 18)], 0);
+        bench.log.flush();
+        assert_eq!(bench.said(), ["WARN left out 2 more like this: bad user=5"]);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub const MOST_REQUEST: usize = 256;
 /// The last line of the answer to [`Request::Metrics`].
 pub const METRICS_END: &str = "# EOF";
 
+/// The [`Error`] of a daemon that has as many connections as it takes, of this user or at all.
+pub const TOO_MANY: &str = "too many connections";
+
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {

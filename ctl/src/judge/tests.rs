@@ -1,7 +1,7 @@
 use daedalus_uapi::control::{Sandbox, Status, Total, VERSION};
 
 use super::*;
-use crate::look::{Daemon, Driver, Holder, Libva, Limits, Person};
+use crate::look::{Daemon, Holder, Libva, Limits, Person};
 
 fn node(path: &str, opening: Opening) -> Node {
     Node {
@@ -122,6 +122,16 @@ fn whoever_decodes_in_the_process_needs_no_module() {
 }
 
 #[test]
+fn whose_decoder_a_path_is_decides_whether_the_module_is_needed() {
+    for (path, detached) in [("/dev/video0", 1), ("/dev/media0", 1), ("/dev/video1", 0)] {
+        let mut facts = healthy();
+        facts.device = path.into();
+        facts.module.devices[0].attached = Some(false);
+        assert_eq!(judge(&facts).len(), detached, "{path}");
+    }
+}
+
+#[test]
 fn no_daemon() {
     let finding = wrong(|facts| {
         facts.module.devices[0].attached = Some(false);
@@ -191,6 +201,20 @@ fn a_daemon_that_hangs() {
 }
 
 #[test]
+fn a_daemon_that_cannot_be_asked_does_not_hang() {
+    let busy = Answer::Busy("too many connections".into());
+    let finding = wrong(|facts| facts.daemon.answer = busy);
+    expect(&finding, Cause::DaemonBusy, "ann now: too many connections", "try again");
+    assert_eq!(finding.severity, Severity::Note);
+    let unasked = Answer::Unasked("File name too long".into());
+    let finding = wrong(|facts| facts.daemon.answer = unasked);
+    expect(&finding, Cause::NotAsked, "at /run/d.sock: File name too long", "--socket");
+    assert_eq!(finding.severity, Severity::Note);
+    let finding = wrong(|facts| facts.daemon.answer = Answer::Other("no such request".into()));
+    expect(&finding, Cause::DaemonHangs, "no such request", "of the same version");
+}
+
+#[test]
 fn a_node_that_is_missing_or_fails() {
     let finding = wrong(|facts| facts.module.devices[0].video.opening = Opening::Missing);
     expect(&finding, Cause::NoNode, "/dev/video0", "udevadm");
@@ -221,6 +245,19 @@ fn wrong_driver_path() {
     expect(&finding, Cause::WrongDriverPath, "in /usr/lib/dri, and", mend);
     let finding = wrong(nowhere);
     expect(&finding, Cause::WrongDriverPath, "is not there", "package daedalus-va-driver");
+    // Nor anywhere else.
+    let finding = wrong(|facts| {
+        nowhere(facts);
+        facts.driver.searched.clear();
+    });
+    expect(&finding, Cause::WrongDriverPath, "in its folder", "package daedalus-va-driver");
+}
+
+/// The driver is there, and libva has not said where it looks.
+fn where_libva_looks_is_unknown(facts: &mut Facts) {
+    facts.driver.searched.clear();
+    facts.driver.found = None;
+    facts.driver.elsewhere = vec!["/usr/lib/dri".into()];
 }
 
 #[test]
@@ -265,7 +302,10 @@ fn another_driver() {
     let tries = "libva info: Trying to open /usr/lib/dri/vgem_drv_video.so";
     let finding = wrong(|facts| facts.libva = fails("unknown libva error", &[tries]));
     expect(&finding, Cause::OtherDriver, "tries /usr/lib/dri/vgem_drv_video.so", "by a link");
-    let finding = wrong(|facts| facts.libva = fails("unknown libva error", &[]));
+    let finding = wrong(|facts| {
+        where_libva_looks_is_unknown(facts);
+        facts.libva = fails("unknown libva error", &[]);
+    });
     expect(&finding, Cause::OtherDriver, "knows no driver", "LIBVA_DRIVER_NAME=daedalus");
 }
 
@@ -280,14 +320,20 @@ fn a_driver_that_does_not_work() {
     expect(&finding, Cause::DriverFails, "libavcodec.so.61", "libraries it needs");
     let finding = wrong(|facts| facts.libva.outcome = Outcome::Crashed("SIGSEGV".into()));
     expect(&finding, Cause::DriverFails, "SIGSEGV", "Report");
-    let finding = wrong(|facts| facts.libva.outcome = Outcome::Hung);
+    let finding = wrong(|facts| {
+        where_libva_looks_is_unknown(facts);
+        facts.libva.outcome = Outcome::Hung;
+    });
     expect(&finding, Cause::DriverFails, "hangs", "Report");
 }
 
 #[test]
 fn no_display() {
     let tried = vec!["/dev/dri/renderD128: Permission denied".into()];
-    let finding = wrong(|facts| facts.libva.outcome = Outcome::NoDisplay(tried));
+    let finding = wrong(|facts| {
+        where_libva_looks_is_unknown(facts);
+        facts.libva.outcome = Outcome::NoDisplay(tried);
+    });
     expect(&finding, Cause::NoDisplay, "renderD128: Permission denied", "render");
 }
 

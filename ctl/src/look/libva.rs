@@ -3,21 +3,28 @@
 use std::{
     env,
     io::Read,
-    os::unix::process::ExitStatusExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::driver;
+use super::{driver, probe};
 
 /// How long libva and its drivers may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long the child may take to die, and what it said to arrive.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How often the child is looked at.
+const ATTENTION: Duration = Duration::from_millis(5);
+
 /// Bytes of what the child says that are kept.
-const MOST: u64 = 256 << 10;
+const MOST: usize = 256 << 10;
 
 /// libva's view.
 #[derive(Clone, Debug, Serialize)]
@@ -87,10 +94,11 @@ pub fn is_ours(vendor: &str) -> bool {
     vendor.starts_with("Daedalus")
 }
 
-/// Looks.
-pub fn look() -> Libva {
+/// Looks, with the environment's driver or the one that is named.
+pub fn look(driver: Option<&str>) -> Libva {
     let mut probe = Command::new("/proc/self/exe");
-    probe.arg("probe").env("LIBVA_MESSAGING_LEVEL", "2");
+    probe.arg0(probe::NAME).env("LIBVA_MESSAGING_LEVEL", "2");
+    probe.envs(driver.map(|name| ("LIBVA_DRIVER_NAME", name)));
     probe.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     match probe.spawn() {
         Ok(child) => match listen(child) {
@@ -114,41 +122,68 @@ struct Heard {
 }
 
 fn listen(mut child: Child) -> std::io::Result<Heard> {
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let out = thread::spawn(move || lines(out));
-    let err = thread::spawn(move || lines(err));
-    let deadline = Instant::now() + PATIENCE;
-    let status = loop {
-        match child.try_wait()? {
-            Some(status) => break Some(status),
-            None if Instant::now() >= deadline => {
-                child.kill()?;
-                child.wait()?;
-                break None;
-            }
-            None => thread::sleep(Duration::from_millis(5)),
-        }
-    };
+    let (out, err) = (Listener::to(child.stdout.take()), Listener::to(child.stderr.take()));
+    let status = wait(&mut child, PATIENCE)?;
+    if status.is_none() {
+        child.kill()?;
+        // One that hangs in the kernel does not even die. That it was killed is no news.
+        wait(&mut child, GRACE)?;
+    }
     // Both pipes are closed by its end, unless a driver has started something that outlives it.
-    let lines = |thread: thread::JoinHandle<Vec<String>>| {
-        while !thread.is_finished() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(5));
-        }
-        if thread.is_finished() { thread.join().unwrap_or_default() } else { Vec::new() }
-    };
-    let (out, messages) = (lines(out), lines(err));
-    let steps = out.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let deadline = Instant::now() + GRACE;
+    while !(out.is_done() && err.is_done()) && Instant::now() < deadline {
+        thread::sleep(ATTENTION);
+    }
+    let steps = out.lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let messages = err.lines().iter().map(|line| crate::program::harmless(line)).collect();
     Ok(Heard { steps, messages, status })
 }
 
-fn lines(from: Option<impl Read>) -> Vec<String> {
-    let Some(mut from) = from else { return Vec::new() };
-    let mut kept = Vec::new();
-    let _ = (&mut from).take(MOST).read_to_end(&mut kept);
-    // What is more is read and thrown away, so that the child does not wait.
-    let _ = std::io::copy(&mut from, &mut std::io::sink());
-    let text = String::from_utf8_lossy(&kept);
-    text.lines().map(crate::program::harmless).collect()
+/// How a child ended; None if it does not end in that time.
+fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match child.try_wait()? {
+            None if Instant::now() < deadline => thread::sleep(ATTENTION),
+            status => return Ok(status),
+        }
+    }
+}
+
+/// Hears what comes through a pipe, to its end or for as long as somebody wants to know.
+struct Listener {
+    heard: Arc<Mutex<Vec<u8>>>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Listener {
+    fn to(pipe: Option<impl Read + Send + 'static>) -> Listener {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let thread = thread::spawn({
+            let heard = heard.clone();
+            move || {
+                let mut bytes = [0; 4096];
+                let mut pipe = pipe;
+                // What is more than is kept is thrown away, so that the child does not wait.
+                while let Some(count @ 1..) = pipe.as_mut().and_then(|p| p.read(&mut bytes).ok()) {
+                    let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    let room = MOST - heard.len();
+                    heard.extend_from_slice(&bytes[..count.min(room)]);
+                }
+            }
+        });
+        Listener { heard, thread }
+    }
+
+    fn is_done(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// What was heard so far.
+    fn lines(&self) -> Vec<String> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&heard).lines().map(String::from).collect()
+    }
 }
 
 /// Of all displays: one where our driver works, else one where another does, else the first that fails.

@@ -72,7 +72,11 @@ pub enum Answer {
     Denied,
     /// Nothing comes.
     Silent,
-    /// Something else.
+    /// It has no time for this user: its words.
+    Busy(String),
+    /// It could not be asked, for a reason on this side.
+    Unasked(String),
+    /// It says something else.
     Other(String),
 }
 
@@ -81,15 +85,15 @@ pub fn module() -> Module {
     module::look()
 }
 
-/// Asks libva alone.
-pub fn libva() -> Libva {
-    libva::look()
+/// Asks libva alone, about our driver whatever the environment says.
+pub fn our_driver() -> Libva {
+    libva::look(Some("daedalus"))
 }
 
 /// Looks at everything.
 pub fn look(socket: &Path) -> Facts {
     let user = person();
-    let libva = libva::look();
+    let libva = libva::look(None);
     Facts {
         device: std::env::var("DAEDALUS_DEVICE").unwrap_or_else(|_| "auto".into()),
         module: module::look(),
@@ -107,6 +111,8 @@ fn daemon(socket: &Path) -> Daemon {
         Err(Error::Refused) => Answer::Refused,
         Err(Error::Denied) => Answer::Denied,
         Err(Error::Silent) => Answer::Silent,
+        Err(Error::Said(why)) if why == control::TOO_MANY => Answer::Busy(why),
+        Err(Error::Io(error)) => Answer::Unasked(error.to_string()),
         Err(other) => Answer::Other(other.to_string()),
     };
     Daemon { socket: socket.to_owned(), answer }

@@ -86,7 +86,8 @@ pub fn look() -> Module {
 }
 
 fn text(path: &Path) -> Option<String> {
-    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+    // A name may be cut off inside a character.
+    Some(String::from_utf8_lossy(&fs::read(path).ok()?).trim().to_owned())
 }
 
 fn parameter(name: &str) -> Option<u64> {
@@ -157,6 +158,18 @@ pub fn program(pid: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_program_may_be_cut_off_inside_a_character() {
+        // The kernel keeps 15 bytes; the eighth of these characters begins with the last of them.
+        let named = std::thread::spawn(|| {
+            fs::write("/proc/thread-self/comm", "ääääääää").unwrap();
+            let thread = fs::read_link("/proc/thread-self").unwrap();
+            let thread: u32 = thread.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            program(thread)
+        });
+        assert_eq!(named.join().unwrap(), "äääääää\u{fffd}");
+    }
 
     #[test]
     fn a_module_that_can_be_loaded_is_found_in_the_list() {

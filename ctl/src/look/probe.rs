@@ -22,6 +22,12 @@ type Display = *mut c_void;
 /// `VAStatus`.
 type Status = c_int;
 
+/// What this program is called where it is that child.
+pub const NAME: &str = "daedalusctl-probe";
+
+/// Profiles that a driver may have; there are some thirty.
+const MOST_PROFILES: c_int = 1 << 16;
+
 type Result<T> = std::result::Result<T, String>;
 
 fn say(step: &Step) {
@@ -120,10 +126,15 @@ impl Libva {
             let error = unsafe { text((self.error)(status)) };
             return Step::Fails { display: display_name, error };
         }
-        // SAFETY: vaInitialize has worked, so the display may be asked; profiles have room for the
-        // number that the driver has said.
+        // SAFETY: vaInitialize has worked, so the display may be asked.
+        let most = unsafe { (self.max_profiles)(display) };
+        if !(0..=MOST_PROFILES).contains(&most) {
+            let error = format!("a driver that says it has {most} profiles");
+            return Step::Fails { display: display_name, error };
+        }
+        // SAFETY: as above; profiles have room for the number that the driver has said.
         let step = unsafe {
-            let mut profiles = vec![0; (self.max_profiles)(display).clamp(0, 1 << 16) as usize];
+            let mut profiles = vec![0; most.unsigned_abs() as usize];
             let mut count = 0;
             let status = (self.profiles)(display, profiles.as_mut_ptr(), &mut count);
             let count = if status == 0 { usize::try_from(count).unwrap_or_default() } else { 0 };

@@ -1,28 +1,54 @@
 //! `daedalusctl top`: what the daemon is decoding.
+//!
+//! What can keep a thread waiting has one of its own: the daemon, the terminal's keys, its end, signals. The
+//! program ends whatever each of them is doing.
 
 mod table;
 
 use std::{
     io::{self, IsTerminal},
-    path::Path,
-    process::ExitCode,
-    time::{Duration, Instant},
+    mem::ManuallyDrop,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    process::{self, ExitCode},
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+    time::Duration,
 };
 
-use nix::sys::{
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
+use daedalus_uapi::control::Status;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{SigSet, Signal},
 };
 use ratatui::{
     DefaultTerminal,
-    crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
+    crossterm::{
+        cursor,
+        event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
+        execute,
+        terminal::disable_raw_mode,
+    },
 };
 
 use crate::{arguments::Top, client::Connection, program};
 use table::View;
 
-/// How often keys and signals are looked at.
-const ATTENTION: Duration = Duration::from_millis(100);
+/// How long a terminal may take to be put back once a signal has come.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What there is to show, or to do.
+enum News {
+    /// What the daemon said, or why it did not.
+    Status(Result<Status, String>),
+    /// The terminal has another size.
+    Resized,
+    /// Somebody has seen enough, or the terminal is gone.
+    End,
+    /// The terminal cannot be read.
+    Failed(io::Error),
+}
 
 /// Shows the table until somebody has seen enough, or once.
 pub fn run(socket: &Path, options: &Top) -> Result<ExitCode, String> {
@@ -30,59 +56,109 @@ pub fn run(socket: &Path, options: &Top) -> Result<ExitCode, String> {
         let status = ask(socket)?;
         return program::print(&View::new(Ok(status), None).text());
     }
-    // Whoever ends this from elsewhere gets the terminal back, too.
+    // Whoever ends this from elsewhere gets the terminal back, too. Blocked before any thread starts, so that
+    // all have them blocked.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     signals.thread_block().map_err(|errno| format!("blocking signals: {errno}"))?;
-    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    let ends =
-        SignalFd::with_flags(&signals, flags).map_err(|errno| format!("signalfd: {errno}"))?;
-    let mut terminal = ratatui::try_init().map_err(|error| format!("the terminal: {error}"))?;
-    let shown = show(&mut terminal, socket, Duration::from_secs(options.interval.into()), &ends);
-    ratatui::restore();
-    shown.map_err(|error| format!("the terminal: {error}"))?;
+    let failed = |error: io::Error| format!("the terminal: {error}");
+    let (tell, news) = channel();
+    wait_for_signals(signals, tell.clone());
+    // Its drop would say on standard error that it failed, and panic where that is gone, too.
+    let mut terminal = ManuallyDrop::new(ratatui::try_init().map_err(|error| {
+        // It may have failed half-way.
+        leave();
+        failed(error)
+    })?);
+    wait_for_the_end(tell.clone());
+    read_keys(tell.clone());
+    ask_again_and_again(socket.to_owned(), Duration::from_secs(options.interval.into()), tell);
+    let shown = show(&mut terminal, &news);
+    leave();
+    shown.map_err(failed)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(socket: &Path) -> Result<daedalus_uapi::control::Status, String> {
+/// Puts the terminal back. There is nobody to tell that it failed.
+fn leave() {
+    let _ = ratatui::try_restore();
+    let _ = execute!(io::stdout(), cursor::Show);
+}
+
+fn ask(socket: &Path) -> Result<Status, String> {
     let mut connection = Connection::open(socket).map_err(|error| error.say(socket))?;
     connection.status().map_err(|error| error.say(socket))
 }
 
-fn show(
-    terminal: &mut DefaultTerminal,
-    socket: &Path,
-    interval: Duration,
-    ends: &SignalFd,
-) -> io::Result<()> {
-    let mut view = View::new(ask(socket), None);
-    let mut asked = Instant::now();
-    loop {
-        terminal.draw(|frame| view.draw(frame))?;
-        // Until there is something new to draw.
+fn wait_for_signals(signals: SigSet, tell: Sender<News>) {
+    thread::spawn(move || {
+        let _ = signals.wait();
+        let _ = tell.send(News::End);
+        // A terminal that takes nothing (Ctrl-S) holds up who writes to it.
+        thread::sleep(GRACE);
+        let _ = disable_raw_mode();
+        process::exit(0);
+    });
+}
+
+/// Tells when the terminal is hung up. Who reads its keys does not notice, and SIGHUP comes to those alone whose
+/// own terminal it is.
+fn wait_for_the_end(tell: Sender<News>) {
+    thread::spawn(move || {
+        let terminal = io::stdout();
+        // What is not asked for comes in any case: POLLHUP, POLLERR.
+        let mut fds = [PollFd::new(terminal.as_fd(), PollFlags::empty())];
+        while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        let _ = tell.send(News::End);
+    });
+}
+
+fn read_keys(tell: Sender<News>) {
+    thread::spawn(move || {
         loop {
-            if ends.read_signal().map_err(io::Error::from)?.is_some() {
-                return Ok(());
-            }
-            let left = interval.saturating_sub(asked.elapsed());
-            if left.is_zero() {
-                view = View::new(ask(socket), Some(view));
-                asked = Instant::now();
-                break;
-            }
-            if !event::poll(left.min(ATTENTION))? {
-                continue;
-            }
-            match event::read()? {
-                Event::Key(key) if key.kind == KeyEventKind::Press => match key.code {
-                    KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
-                    KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                        return Ok(());
-                    }
-                    _ => {}
-                },
-                Event::Resize(..) => break,
-                _ => {}
+            let news = match event::read() {
+                Ok(Event::Key(key)) if is_end(&key) => News::End,
+                Ok(Event::Resize(..)) => News::Resized,
+                Ok(_) => continue,
+                Err(error) => News::Failed(error),
+            };
+            let is_last = matches!(news, News::Failed(_));
+            if tell.send(news).is_err() || is_last {
+                return;
             }
         }
+    });
+}
+
+fn is_end(key: &KeyEvent) -> bool {
+    let ends = match key.code {
+        KeyCode::Char('q') | KeyCode::Esc => true,
+        KeyCode::Char('c') => key.modifiers.contains(KeyModifiers::CONTROL),
+        _ => false,
+    };
+    ends && key.kind == KeyEventKind::Press
+}
+
+fn ask_again_and_again(socket: PathBuf, interval: Duration, tell: Sender<News>) {
+    thread::spawn(move || {
+        while tell.send(News::Status(ask(&socket))).is_ok() {
+            thread::sleep(interval);
+        }
+    });
+}
+
+fn show(terminal: &mut DefaultTerminal, news: &Receiver<News>) -> io::Result<()> {
+    let mut view: Option<View> = None;
+    // It ends when nobody is left to tell anything, which those who do never are.
+    for news in news {
+        match news {
+            News::Status(status) => view = Some(View::new(status, view)),
+            News::Resized => {}
+            News::End => return Ok(()),
+            News::Failed(error) => return Err(error),
+        }
+        if let Some(view) = &view {
+            terminal.draw(|frame| view.draw(frame))?;
+        }
     }
+    Ok(())
 }

@@ -41,7 +41,9 @@ impl View {
     pub fn new(status: Result<Status, String>, before: Option<View>) -> View {
         let status = match status {
             Ok(status) => status,
-            Err(why) => return View { head: vec![why], rows: Vec::new(), used: None },
+            Err(why) => {
+                return View { head: vec![program::harmless(&why)], rows: Vec::new(), used: None };
+            }
         };
         let used = (status.pid, status.cpu_s, status.uptime_s);
         let before = before.and_then(|view| view.used).filter(|(pid, ..)| *pid == status.pid);
@@ -52,7 +54,7 @@ impl View {
         let head = vec![
             format!(
                 "daedalusd {}, process {}, up {}; {} sessions, {} ever; CPU {:.0} %{}",
-                status.version,
+                program::harmless(&status.version),
                 status.pid,
                 duration(status.uptime_s),
                 status.sessions.len(),
@@ -129,7 +131,7 @@ fn row(session: &Session) -> [String; COLUMNS.len()] {
         session.id.to_string(),
         cut(client, COLUMNS[1].1),
         cut(look::user_name(Uid::from_raw(session.uid)), COLUMNS[2].1),
-        session.codec.clone(),
+        cut(program::harmless(&session.codec), COLUMNS[3].1),
         known(*width, format!("{width}x{height}")),
         known(*depth, depth.to_string()),
         format!("{:.1}", session.fps),

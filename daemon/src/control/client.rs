@@ -259,7 +259,9 @@ impl Client {
         if self.written > 0 {
             self.answer = Vec::new();
             self.written = 0;
-            self.deadline = now + SILENCE;
+            // Half a request may have come behind the one that is answered.
+            let patience = if self.request.is_empty() { SILENCE } else { SLOWNESS };
+            self.deadline = now + patience;
         }
         Ok(true)
     }
@@ -347,6 +349,13 @@ mod tests {
             let now = now + Duration::from_secs(seconds);
             assert!(slow.step(PollFlags::POLLIN, &mut source, now).is_ok());
         }
+        assert!(slow.step(none, &mut source, now + SLOWNESS).is_err());
+        // One that begins right behind another has no more time.
+        let (mut slow, mut theirs) = client(1000, now);
+        theirs.get_mut().write_all(b"1 status\n1 sta").unwrap();
+        assert!(slow.step(PollFlags::POLLIN, &mut source, now).is_ok());
+        assert!(line(&mut theirs).contains("sessions"));
+        assert!(slow.step(none, &mut source, now + SLOWNESS - PACE).is_ok());
         assert!(slow.step(none, &mut source, now + SLOWNESS).is_err());
     }
 

@@ -1,8 +1,8 @@
 //! The control socket: what the daemon knows of itself, for those who may look (docs/operations.md).
 //!
-//! One thread answers all clients, which are few, and takes nothing that decoding waits for: numbers are
-//! atomic ([`crate::statistics`]), and requests that are dumped come through queues that lose what does not
-//! fit ([`tap`]). What a client can make it keep is bounded, as is how often it is answered.
+//! One thread answers all clients, which are few. Locks that decoding takes, too, it holds for no longer than copying
+//! what they guard takes: numbers ([`crate::statistics`]), and queues that lose what does not fit, through which
+//! requests that are dumped come ([`tap`]). What a client can make it keep is bounded, as is how often it is answered.
 
 mod answer;
 mod client;

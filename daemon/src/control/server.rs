@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use daedalus_uapi::control::TOO_MANY;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -35,8 +36,12 @@ const MOST_OF_USER: usize = 8;
 /// Connections that read requests of sessions, without root's.
 const MOST_DUMPS: usize = 4;
 
-/// The least time from one connection to the next.
+/// The least time from when connections were accepted to when the next ones are.
 const PACE: Duration = Duration::from_millis(10);
+
+/// Connections that are accepted, or told that there are too many, at a time. Who connects again and again must not
+/// fill the queue in which others wait.
+const MOST_ACCEPTED: usize = 32;
 
 /// The running thread. Dropping it ends it.
 #[derive(Debug)]
@@ -75,6 +80,19 @@ impl Drop for Server {
 
 fn serve(socket: &Socket, about: &About, watch: &Watch, stop: &AtomicBool) -> io::Result<()> {
     let mut clients: Vec<Client> = Vec::new();
+    let served = answer(&mut clients, socket, about, watch, stop);
+    // Nobody reads their queues any more.
+    clients.iter().filter_map(Client::tap).for_each(|tap| watch.taps.remove(tap));
+    served
+}
+
+fn answer(
+    clients: &mut Vec<Client>,
+    socket: &Socket,
+    about: &About,
+    watch: &Watch,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let mut pace = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
@@ -109,46 +127,62 @@ fn serve(socket: &Socket, about: &About, watch: &Watch, stop: &AtomicBool) -> io
             }
             goes_on
         });
+        // These come whether they are asked for or not, and again at once.
+        if events[0].intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
+            return Err(io::Error::other(format!("poll says {:?}", events[0])));
+        }
         if events[0].contains(PollFlags::POLLIN) {
             pace = now + PACE;
-            clients.extend(admit(socket, &clients, now)?);
+            for fd in std::iter::from_fn(|| accept(socket)).take(MOST_ACCEPTED) {
+                clients.extend(admit(fd, clients, now));
+            }
         }
     }
-    clients.iter().filter_map(Client::tap).for_each(|tap| watch.taps.remove(tap));
     Ok(())
 }
 
-/// Takes a connection, if there is one and room for it.
+/// A connection, if one waits.
 #[allow(unsafe_code)]
-fn admit(socket: &Socket, clients: &[Client], now: Instant) -> io::Result<Option<Client>> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = match accept4(socket.descriptor(), flags) {
+fn accept(socket: &Socket) -> Option<OwnedFd> {
+    match accept4(socket.descriptor(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK) {
         // SAFETY: the kernel has made it for this call; nobody else knows it.
-        Ok(fd) => unsafe { OwnedFd::from_raw_fd(fd) },
+        Ok(fd) => Some(unsafe { OwnedFd::from_raw_fd(fd) }),
+        Err(Errno::EAGAIN) => None,
         // It went away, or there are no descriptors for it: decoding needs them more.
         Err(errno) => {
             log::debug!("control socket: accept: {errno}");
-            return Ok(None);
+            None
         }
-    };
+    }
+}
+
+/// Takes a connection, if there is room for it.
+fn admit(fd: OwnedFd, clients: &[Client], now: Instant) -> Option<Client> {
     let uid = match getsockopt(&fd, PeerCredentials) {
         Ok(peer) => peer.uid(),
         Err(errno) => {
             log::warn!("control socket: who is that? {errno}");
-            return Ok(None);
+            return None;
         }
     };
     let mut client = Client::new(fd, uid, now);
-    let of_user = clients.iter().filter(|client| client.uid() == uid).count();
-    let full = match uid {
-        0 => clients.len() >= MOST_CLIENTS,
-        _ => clients.len() >= MOST_CLIENTS - FOR_ROOT || of_user >= MOST_OF_USER,
-    };
-    if full {
-        client.dismiss("too many connections");
-        return Ok(None);
+    if is_full(clients.iter().map(Client::uid), uid) {
+        client.dismiss(TOO_MANY);
+        return None;
     }
-    Ok(Some(client))
+    Some(client)
+}
+
+/// Whether there is no room for one more of a user, where there are connections of `uids`.
+fn is_full(uids: impl Iterator<Item = u32> + Clone, uid: u32) -> bool {
+    let all = uids.clone().count();
+    match uid {
+        0 => all >= MOST_CLIENTS,
+        _ => {
+            let of_user = uids.filter(|other| *other == uid).count();
+            all >= MOST_CLIENTS - FOR_ROOT || of_user >= MOST_OF_USER
+        }
+    }
 }
 
 /// Until `wakes`, rounded up, so that it is then.
@@ -156,4 +190,48 @@ fn timeout(wakes: Option<Instant>, now: Instant) -> PollTimeout {
     let Some(wakes) = wakes else { return PollTimeout::NONE };
     let milliseconds = wakes.saturating_duration_since(now).as_micros().div_ceil(1000);
     PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_leaves_room_for_others_and_all_leave_some_for_root() {
+        // Users with so many connections, who comes, and whether there is no room.
+        for (there, uid, full) in [
+            (&[][..], 1000, false),
+            (&[(1000, 7)], 1000, false),
+            (&[(1000, 8)], 1000, true),
+            (&[(1000, 8)], 1001, false),
+            (&[(1000, 8)], 0, false),
+            (&[(1000, 8), (1001, 8), (1002, 7)], 1003, false),
+            (&[(1000, 8), (1001, 8), (1002, 8)], 1003, true),
+            (&[(1000, 8), (1001, 8), (1002, 8)], 0, false),
+            (&[(0, 24)], 1000, true),
+            (&[(0, 31)], 0, false),
+            (&[(0, 32)], 0, true),
+            (&[(1000, 8), (1001, 8), (1002, 8), (0, 8)], 0, true),
+        ] {
+            let uids = there.iter().flat_map(|(uid, count)| std::iter::repeat_n(*uid, *count));
+            assert_eq!(is_full(uids, uid), full, "{uid} with {there:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_is_none_any_more_ends_it() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(theirs);
+        let watch = Watch {
+            statistics: crate::statistics::Statistics::default(),
+            taps: super::super::tap::Taps::new().unwrap(),
+        };
+        let (tell, told) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let socket = Socket::of(ours.into());
+            tell.send(serve(&socket, &About::default(), &watch, &AtomicBool::new(false)))
+        });
+        let served = told.recv_timeout(Duration::from_secs(60)).expect("it goes on for ever");
+        assert!(served.unwrap_err().to_string().contains("POLLHUP"));
+    }
 }

@@ -36,7 +36,7 @@ impl Coded {
             rest = after;
             packets.push(match codec {
                 Codec::Av1 => obus(data)?,
-                _ => vec![data.to_vec()],
+                Codec::H264 | Codec::Vp9 => vec![data.to_vec()],
             });
         }
         Ok(Coded { codec, header: header.to_vec(), packets })

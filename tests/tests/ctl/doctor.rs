@@ -1,7 +1,7 @@
 //! Set-ups that are broken on purpose, and whether the doctor finds out.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use daedalus_tests::display::Xvfb;
@@ -136,6 +136,46 @@ fn a_driver_that_crashes_does_not_take_the_doctor_along() {
     let mut command = doctor(Some(&display));
     command.env("LIBVA_DRIVERS_PATH", &folder);
     expect(&mut command, "driver-fails", &["crashes", "SIGABRT"]);
+}
+
+/// A driver that starts a process which outlives it, then hangs or refuses.
+fn leaving_driver(name: &str, ends: &str) -> PathBuf {
+    let folder = scratch(name);
+    let source = folder.join("driver.c");
+    let code = format!(
+        "#include <unistd.h>\nint __vaDriverInit_1_0(void *ctx);\n\
+         int __vaDriverInit_1_0(void *ctx)\n{{\n\t(void)ctx;\n\tif (fork() == 0) {{\n\t\tsleep(40);\n\t\t_exit(0);\n\t}}\n\
+         \t{ends}\n}}\n"
+    );
+    fs::write(&source, code).unwrap();
+    compile::shared(&source, &folder.join(driver::FILE), driver::FILE).unwrap();
+    folder
+}
+
+#[test]
+fn what_libva_said_is_known_of_a_driver_that_hangs() {
+    let folder = leaving_driver("hanging-driver", "for (;;)\n\t\tpause();");
+    let display = Xvfb::start().unwrap();
+    let mut command = doctor(Some(&display));
+    command.env("LIBVA_DRIVERS_PATH", &folder);
+    let done = process::run(&mut command, LIMIT).unwrap();
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["findings"][0]["cause"], "driver-fails", "{report:#}");
+    assert!(report["findings"][0]["what"].as_str().unwrap().contains("hangs"), "{report:#}");
+    let libva = &report["facts"]["libva"];
+    assert!(libva["library"].as_str().unwrap().contains("libva.so.2"), "{report:#}");
+    let tries = format!("Trying to open {}", folder.join(driver::FILE).display());
+    let said = libva["messages"].as_array().unwrap();
+    assert!(said.iter().any(|line| line.as_str().unwrap().contains(&tries)), "{report:#}");
+}
+
+#[test]
+fn what_libva_said_is_known_of_a_driver_that_leaves_a_process_behind() {
+    let folder = leaving_driver("leaving-driver", "return 1;");
+    let display = Xvfb::start().unwrap();
+    let mut command = doctor(Some(&display));
+    command.env("LIBVA_DRIVERS_PATH", &folder);
+    expect(&mut command, "driver-fails", &["libva cannot use the driver on x11"]);
 }
 
 #[test]

@@ -6,8 +6,17 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// Answers each request on a socket in `folder` with the line `answer`, as long as this process lives.
+/// Answers each request on a socket in `folder` with `answer`, as long as this process lives.
 pub fn daemon(folder: &Path, answer: &str) -> PathBuf {
+    answering(folder, answer, usize::MAX)
+}
+
+/// Answers one request of each connection, and ends that.
+pub fn daemon_that_hangs_up(folder: &Path, answer: &str) -> PathBuf {
+    answering(folder, answer, 1)
+}
+
+fn answering(folder: &Path, answer: &str, requests: usize) -> PathBuf {
     let path = folder.join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     let answer = answer.to_owned();
@@ -15,8 +24,7 @@ pub fn daemon(folder: &Path, answer: &str) -> PathBuf {
         for stream in listener.incoming().flatten() {
             let answer = answer.clone();
             thread::spawn(move || {
-                let mut lines = BufReader::new(&stream).lines();
-                while let Some(Ok(_)) = lines.next() {
+                for _ in BufReader::new(&stream).lines().map_while(Result::ok).take(requests) {
                     let _ = (&stream).write_all(answer.as_bytes());
                 }
             });

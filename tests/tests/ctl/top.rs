@@ -2,15 +2,18 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use daedalus_tests::{ctl, process};
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
@@ -48,22 +51,35 @@ fn without_a_daemon_it_says_so() {
 
 /// A terminal with `top` on it.
 struct Terminal {
-    ours: File,
+    /// None once it is hung up.
+    ours: Option<File>,
     theirs: OwnedFd,
     child: Child,
     shown: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+    hung_up: Arc<AtomicBool>,
+}
+
+/// Whether it is the terminal that its session has, so that the kernel sends SIGHUP when that is hung up.
+#[derive(Clone, Copy, PartialEq)]
+enum Is {
+    Controlling,
+    Another,
 }
 
 impl Terminal {
-    fn new(command: &mut Command, columns: u16) -> Terminal {
+    fn new(command: &mut Command, columns: u16, is: Is) -> Terminal {
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).unwrap();
         let end = || Stdio::from(pty.slave.try_clone().unwrap());
         command.stdin(end()).stdout(end()).stderr(end());
         // SAFETY: two system calls, which allocate nothing and take no lock.
         unsafe {
-            command.pre_exec(|| {
+            command.pre_exec(move || {
                 nix::unistd::setsid()?;
+                if is == Is::Another {
+                    return Ok(());
+                }
                 match libc::ioctl(0, libc::TIOCSCTTY, 0) {
                     0 => Ok(()),
                     _ => Err(std::io::Error::last_os_error()),
@@ -73,14 +89,28 @@ impl Terminal {
         let child = command.spawn().unwrap();
         let ours = File::from(pty.master);
         let shown = Arc::new(Mutex::new(String::new()));
+        let hung_up = Arc::new(AtomicBool::new(false));
         let (mut from, to) = (ours.try_clone().unwrap(), shown.clone());
-        thread::spawn(move || {
+        let enough = hung_up.clone();
+        let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
-            while let Ok(count) = from.read(&mut bytes) {
+            while !enough.load(Ordering::Relaxed) {
+                let mut fds = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
+                if poll(&mut fds, PollTimeout::from(50u8)).unwrap() == 0 {
+                    continue;
+                }
+                let Ok(count) = from.read(&mut bytes) else { return };
                 to.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
-        Terminal { ours, theirs: pty.slave, child, shown }
+        Terminal {
+            ours: Some(ours),
+            theirs: pty.slave,
+            child,
+            shown,
+            reader: Some(reader),
+            hung_up,
+        }
     }
 
     fn is_raw(&self) -> bool {
@@ -99,20 +129,39 @@ impl Terminal {
     fn resize(&self, columns: u16) {
         let size = Winsize { ws_row: 10, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: the struct of this ioctl, which is read.
-        let done = unsafe { libc::ioctl(self.ours.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+        let done = unsafe { libc::ioctl(self.ours().as_raw_fd(), libc::TIOCSWINSZ, &size) };
         assert_eq!(done, 0);
+    }
+
+    fn ours(&self) -> &File {
+        self.ours.as_ref().unwrap()
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        self.ours().write_all(bytes).unwrap();
+    }
+
+    /// Closes the window.
+    fn hang_up(&mut self) {
+        self.hung_up.store(true, Ordering::Relaxed);
+        self.reader.take().unwrap().join().unwrap();
+        self.ours = None;
+    }
+
+    fn wait_for_end(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < LIMIT, "it does not end");
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// It ends well, and leaves the terminal as it was.
     fn ends(mut self) {
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(started.elapsed() < LIMIT, "it does not end");
-            thread::sleep(std::time::Duration::from_millis(5));
-        };
+        let status = self.wait_for_end();
         assert!(status.success(), "{status}");
         assert!(!self.is_raw(), "the terminal is left in raw mode");
         // The other screen is left, the cursor is shown.
@@ -127,35 +176,97 @@ impl Drop for Terminal {
     }
 }
 
+/// On a terminal, with a table on it.
+fn start(socket: &Path, is: Is) -> Terminal {
+    let mut top = ctl::command().unwrap();
+    top.arg("--socket").arg(socket).arg("top").env("TERM", "xterm").env("NO_COLOR", "1");
+    let terminal = Terminal::new(&mut top, 120, is);
+    terminal.wait_for("1280x720");
+    assert!(terminal.is_raw());
+    terminal
+}
+
+fn terminate(terminal: &Terminal) {
+    let pid = Pid::from_raw(i32::try_from(terminal.child.id()).unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+}
+
 #[test]
 fn on_a_terminal_it_shows_a_table_until_it_is_told_to_end() {
     let folder = fake::folder("top");
     let socket = fake::daemon(&folder, &fake::status());
-    let start = || {
-        let mut top = ctl::command().unwrap();
-        top.arg("--socket").arg(&socket).arg("top").env("TERM", "xterm").env("NO_COLOR", "1");
-        let terminal = Terminal::new(&mut top, 120);
-        terminal.wait_for("1280x720");
-        assert!(terminal.is_raw());
-        terminal
-    };
     type End = fn(&Terminal);
-    let ends: [End; 3] = [
-        |terminal| (&terminal.ours).write_all(b"q").unwrap(),
-        |terminal| (&terminal.ours).write_all(b"\x03").unwrap(),
+    let ends: [End; 4] = [
+        |terminal| terminal.write(b"q"),
+        |terminal| terminal.write(b"\x03"),
+        terminate,
         |terminal| {
-            let pid = Pid::from_raw(i32::try_from(terminal.child.id()).unwrap());
-            kill(pid, Signal::SIGTERM).unwrap();
+            // The beginning of a key, after which whoever reads keys waits for the rest.
+            terminal.write(b"\x1b[");
+            terminate(terminal);
         },
     ];
     for end in ends {
-        let terminal = start();
+        let terminal = start(&socket, Is::Controlling);
         // It is drawn anew in another size: what stood in a column that does not fit is cut off.
         terminal.shown.lock().unwrap().clear();
         terminal.resize(60);
         terminal.wait_for("SESSION");
         end(&terminal);
         terminal.ends();
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let folder = fake::folder("top-hangup");
+    let socket = fake::daemon(&folder, &fake::status());
+    for is in [Is::Controlling, Is::Another] {
+        let mut terminal = start(&socket, is);
+        terminal.hang_up();
+        let status = terminal.wait_for_end();
+        // Not of a signal: it has not panicked for want of somebody to tell.
+        assert!(status.code().is_some(), "{status}");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn what_the_daemon_says_does_nothing_to_a_terminal() {
+    let folder = fake::folder("top-harmless");
+    let evil = "\\u001b]0;x\\u0007";
+    let status = fake::status()
+        .replace("9.8.7", evil)
+        .replace("\"codec\":\"vp9\"", &format!("\"codec\":\"{evil}\""));
+    let refusal = format!("{{\"protocol\":1,\"error\":\"{evil}\"}}\n");
+    let raw = "\x1b]0;x\x07\n".to_owned();
+    for (name, answer) in [("status", status), ("refusal", refusal), ("raw", raw)] {
+        let folder = folder.join(name);
+        fs::create_dir(&folder).unwrap();
+        let socket = fake::daemon(&folder, &answer);
+        for arguments in [
+            &["top", "--once"][..],
+            &["metrics"],
+            &["dump", "1"],
+            &["status"],
+            &["status", "--json"],
+        ] {
+            // The fake answers each request with the one line, which ends no metrics.
+            if name == "status" && arguments[0] == "metrics" {
+                continue;
+            }
+            let mut ctl = ctl::command().unwrap();
+            let done =
+                process::run(ctl.arg("--socket").arg(&socket).args(arguments), LIMIT).unwrap();
+            let said = done.text() + &done.log;
+            let harmful = |c: char| c.is_control() && c != '\n';
+            assert!(!said.contains(harmful), "{name}: {arguments:?}: {said:?}");
+            assert!(
+                said.contains("]0;x") || arguments[0] == "dump",
+                "{name}: {arguments:?}: {said:?}"
+            );
+        }
     }
     fs::remove_dir_all(folder).unwrap();
 }

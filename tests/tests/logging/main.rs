@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use daedalus_tests::display::Xvfb;
 use daedalus_tests::driver::{self, Environment};
@@ -14,8 +15,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Calls that are refused.
 const CALLS: usize = 1000;
 
-/// What the driver says in a client whose calls are refused.
-fn refused(name: &str, filter: &str, journal: bool) -> Vec<String> {
+/// A client whose calls are refused.
+fn client(name: &str, filter: &str) -> Client {
     let folder = corpus::scratch(Path::new(env!("CARGO_TARGET_TMPDIR")), name).unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/logging/refused.c");
     let program: PathBuf = folder.join("refused");
@@ -23,30 +24,47 @@ fn refused(name: &str, filter: &str, journal: bool) -> Vec<String> {
     let display = Xvfb::start().unwrap();
     let environment =
         Environment { directory: driver::directory().unwrap(), display: display.name().to_owned() };
-    let log = folder.join("log");
+    let mut command = process::command(program);
+    environment.apply(&mut command).arg(CALLS.to_string());
+    command.env("DAEDALUS_LOG", filter).env("LIBVA_MESSAGING_LEVEL", "0");
+    command.env_remove("JOURNAL_STREAM");
+    Client { command, folder, _display: display }
+}
+
+struct Client {
+    command: Command,
+    folder: PathBuf,
+    _display: Xvfb,
+}
+
+impl Client {
+    /// Runs it; an error if it does not end well.
+    fn run(&mut self, stderr: File) -> Result<(), String> {
+        let mut child = self.command.stderr(stderr).spawn().unwrap();
+        let started = Instant::now();
+        loop {
+            match child.try_wait().unwrap() {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(status.to_string()),
+                None if started.elapsed() > LIMIT => child.kill().unwrap(),
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+}
+
+/// What the driver says in a client whose calls are refused.
+fn refused(name: &str, filter: &str, journal: bool) -> Vec<String> {
+    let mut client = client(name, filter);
+    let log = client.folder.join("log");
     let file = File::create(&log).unwrap();
-    let mut client = process::command(program);
-    environment.apply(&mut client).arg(CALLS.to_string());
-    client.env("DAEDALUS_LOG", filter).env("LIBVA_MESSAGING_LEVEL", "0");
     if journal {
         let metadata = file.metadata().unwrap();
-        client.env("JOURNAL_STREAM", format!("{}:{}", metadata.dev(), metadata.ino()));
-    } else {
-        client.env_remove("JOURNAL_STREAM");
+        client.command.env("JOURNAL_STREAM", format!("{}:{}", metadata.dev(), metadata.ino()));
     }
-    let mut child = client.stderr(file).spawn().unwrap();
-    let started = std::time::Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if started.elapsed() > LIMIT {
-            child.kill().unwrap();
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let ended = client.run(file);
     let said = fs::read_to_string(&log).unwrap();
-    assert!(status.success(), "{status}: {said}");
+    assert_eq!(ended, Ok(()), "{said}");
     said.lines().map(String::from).collect()
 }
 
@@ -71,6 +89,22 @@ fn a_target_is_logged_alone() {
     let said = refused("logging-target", "daedalus_drv_video::device=info", false);
     assert!(!said.iter().any(|line| line.contains("vaDestroySurfaces")), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("info: decoding ")), "{said:#?}");
+}
+
+#[test]
+fn a_filter_that_cannot_be_understood_is_said_and_warnings_are_logged() {
+    let said = refused("logging-typo", "info=x=y", false);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].starts_with("daedalus: DAEDALUS_LOG=info=x=y: "), "{said:#?}");
+    assert!(said[0].ends_with("; logging warn"), "{said:#?}");
+}
+
+#[test]
+fn a_client_whose_standard_error_takes_nothing_decodes_all_the_same() {
+    for filter in ["info=x=y", "info"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        assert_eq!(client("logging-full", filter).run(full), Ok(()), "{filter}");
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use std::{
 };
 
 use libva_sys as va;
+use log::LevelFilter;
 
 use crate::{
     convert::Format,
@@ -149,7 +150,8 @@ fn fill(vtable: &mut va::VADriverVTable) {
 /// `ctx` is the driver context that libva allocated, with its vtable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __vaDriverInit_1_0(ctx: va::VADriverContextP) -> va::VAStatus {
-    start_log();
+    // What went wrong with it does not keep anybody from decoding.
+    let _ = catch_unwind(start_log);
     // SAFETY: libva passes a valid context that nothing else uses during the call.
     let Some(ctx) = (unsafe { ctx.as_mut() }) else {
         return va::VA_STATUS_ERROR_INVALID_PARAMETER as va::VAStatus;
@@ -213,14 +215,14 @@ unsafe extern "C" fn vaTerminate(ctx: va::VADriverContextP) -> va::VAStatus {
 fn start_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let filter = daedalus_logging::asked_for().unwrap_or_else(|| "warn".into());
+        let filter = daedalus_logging::asked_for();
         let options = daedalus_logging::Options {
             identifier: "daedalus",
             plain: daedalus_logging::Plain::Named,
             // The process is somebody else's.
             fields: false,
         };
-        daedalus_logging::start(&filter, options);
+        daedalus_logging::start(filter.as_deref(), LevelFilter::Warn, options);
         log::info!("version {}", daedalus_version::TEXT);
     });
 }

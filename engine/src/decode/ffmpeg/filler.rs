@@ -25,7 +25,8 @@ impl Filler {
     pub(super) fn bytes(&self) -> &[u8] {
         match self.codec {
             Codec::H264 => &H264,
-            _ => &self.show_existing,
+            // (libavcodec does not get AV1 from this engine.)
+            Codec::Vp9 | Codec::Av1 => &self.show_existing,
         }
     }
 
