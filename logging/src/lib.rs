@@ -1,8 +1,8 @@
 //! How the driver and the daemon log.
 //!
 //! What is logged is said by [`VARIABLE`], in env_logger's syntax. Lines go to standard error; where that is the
-//! journal they carry their priority, and a daemon's go there as records with fields ([`journal`]). What
-//! happens in every picture is limited ([`limit`]).
+//! journal they carry their priority, and a daemon's go there as records with fields (`journal`). What
+//! happens in every picture is limited (`limit`).
 
 #![forbid(unsafe_code)]
 
