@@ -41,7 +41,7 @@ test -s "$driver"
 for name in v3d vc4 vgem virtio_gpu; do test "$(readlink -f "${driver%/*}/${name}_drv_video.so")" = "$(readlink -f "$driver")"; done
 test -z "$(ldd "$driver" /usr/bin/daedalusd | grep 'not found')"
 daedalusd --version >/dev/null
-getent group daedalus >/dev/null
+for group in daedalus daedalus-device; do getent group $group >/dev/null; done
 udevadm verify --no-style /usr/lib/udev/rules.d/70-daedalus.rules 2>/tmp/verify || {
     # Debian 12's udevadm knows no `verify`.
     grep -qi 'unknown command' /tmp/verify && test -s /lib/udev/rules.d/70-daedalus.rules
