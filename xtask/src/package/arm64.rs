@@ -22,6 +22,7 @@ const PLAN: Plan = Plan {
         "libdav1d-dev:arm64",
         "libstd-rust-dev:arm64",
         "libva-dev:arm64",
+        "lintian",
         "meson",
         "pkgconf:arm64",
         "qemu-user",
@@ -86,6 +87,7 @@ pub fn run(mounts: &Mounts, options: &Options, checks: &mut Checks) -> Result<()
         if !checks.say("cross-build for arm64", done) {
             return Ok(());
         }
+        checks.say("lintian on the packages for arm64", build::lint_in(root.path()));
     }
     let log = place.join("decode.log");
     let mut decode = build::inside(root.path(), &["sh", "-euc", DECODE]);
