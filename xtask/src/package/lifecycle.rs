@@ -143,7 +143,8 @@ pub fn run(mounts: &Mounts, release: Release, renew: bool, checks: &mut Checks) 
             format!(
                 "apt-get -qq -y install /tmp/old/*.deb >/dev/null\n{LOOK}test -d /usr/src/daedalus-0\n\
              apt-get -qq -y install /packages/*.deb >/tmp/upgrade.log 2>&1 || {{ cat /tmp/upgrade.log; exit 1; }}\n\
-             {LOOK}{}diff /tmp/installed /tmp/upgraded",
+             {LOOK}{}diff /tmp/installed /tmp/upgraded\n\
+             systemctl enable daedalus-render-node.service",
                 describe("upgraded")
             ),
         ),
