@@ -79,8 +79,7 @@ pub fn run(mounts: &Mounts, options: &Options, checks: &mut Checks) -> Result<()
         let sources = source::prepare()?;
         build::start(mounts, root.path(), KIND, &sources)?;
         eprintln!("x: cross-building for arm64");
-        // The root has what is needed, under names that the package's list of it does not know in a cross-build.
-        let words = ["dpkg-buildpackage", "-us", "-uc", "--build=binary", "-aarm64", "-d"];
+        let words = ["dpkg-buildpackage", "-us", "-uc", "--build=binary", "-aarm64"];
         let mut build = build::inside(root.path(), &words);
         build.env("DEB_BUILD_OPTIONS", "nocheck").env("DEB_BUILD_PROFILES", "cross nocheck");
         let done = build::logged(&mut build, &place.join("build.log"));
