@@ -12,8 +12,10 @@ use crate::root::Mounts;
 
 const LIMIT: Duration = Duration::from_secs(1200);
 
-/// DKMS from the root's own release, and the package. No headers are where it looks by itself yet.
+/// DKMS from the root's own release, and the package. No headers are where it looks by itself yet: those of the
+/// room are of another architecture, too.
 const INSTALL: &str = "\
+rm -rf /lib/modules/*
 apt-get -qq update
 apt-get -qq -y --no-install-recommends install dkms >/dev/null
 dpkg --install /packages/daedalus-dkms_*.deb >/dev/null
@@ -39,7 +41,7 @@ package=$(needs "$meta" | grep '^linux-headers-')
 unpack "$package" $(needs "$package" | grep -E '^linux-(headers|kbuild)-')
 kernel=${package#linux-headers-}
 mkdir -p "/lib/modules/$kernel"
-ln -s "/usr/src/$package" "/lib/modules/$kernel/build"
+ln -sfn "/usr/src/$package" "/lib/modules/$kernel/build"
 test -s "/lib/modules/$kernel/build/.config"
 dpkg --purge daedalus-dkms >/dev/null
 dpkg --install /packages/daedalus-dkms_*.deb >/tmp/dkms.log 2>&1 || { cat /tmp/dkms.log; exit 1; }
