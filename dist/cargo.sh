@@ -25,9 +25,10 @@ case $command in
 build)
     "${CARGO:-cargo}" build "$@"
     built=$CARGO_TARGET_DIR/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release
-    cp "$built/libdaedalus_drv_video.so" "$folder/daedalus_drv_video.so"
+    # Whoever has the last ones mapped or running keeps them.
+    cp --remove-destination "$built/libdaedalus_drv_video.so" "$folder/daedalus_drv_video.so"
     for program in daedalusd daedalusctl; do
-        [ ! -e "$built/$program" ] || cp "$built/$program" "$folder/$program"
+        [ ! -e "$built/$program" ] || cp --remove-destination "$built/$program" "$folder/$program"
     done
     ;;
 pages)

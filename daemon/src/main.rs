@@ -70,7 +70,19 @@ fn main() -> ExitCode {
         log::error!("{error}");
     }
     daedalus_logging::settle();
-    if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_lasting(&error) => ExitCode::from(LASTING),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The exit status by which `daedalusd.service` knows that there is no use in starting again: sysexits.h's EX_CONFIG.
+const LASTING: u8 = 78;
+
+/// Whether it stays as it is until somebody installs or configures something.
+fn is_lasting(error: &Error) -> bool {
+    matches!(error, Error::Version { .. } | Error::NoUser(_))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
@@ -172,5 +184,20 @@ fn allow_many_files() {
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(errno) = raised {
         log::debug!("the limit of open files: {errno}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_does_not_start_again_after_what_lasts() {
+        assert!(is_lasting(&Error::Version { module: 2, daemon: 1 }));
+        assert!(!is_lasting(&Error::Gone));
+        let unit = include_str!("../daedalusd.service");
+        let named =
+            unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus=")).unwrap();
+        assert!(named.split(' ').any(|status| status == LASTING.to_string()), "{named}");
     }
 }

@@ -174,22 +174,24 @@ pub fn run(filters: &[String], renew: bool) -> Result<ExitCode, String> {
 
 /// A root with headers, for others.
 pub struct Open {
-    /// Its name below the cache.
-    pub name: &'static str,
     /// The root.
     pub root: Kept,
     /// Where each of this machine's kernels is from, and its release.
     pub kernels: Vec<(String, String)>,
 }
 
-/// All of the roots with headers, made now unless they are there; or why one cannot be had.
-pub fn rooms(renew: bool) -> impl Iterator<Item = Result<Open, String>> {
-    [DEBIAN_12, DEBIAN_13, UNSTABLE].into_iter().map(move |room| {
-        let (root, headers) = room.open(renew).map_err(|why| format!("{}: {why}", room.name))?;
-        let own = headers.into_iter().filter(|one| one.architecture == Architecture::Amd64);
-        let kernels = own.map(|one| (one.origin, one.release)).collect();
-        Ok(Open { name: room.name, root, kernels })
-    })
+/// The names of all roots with headers, below the cache.
+pub const ROOMS: [&str; 3] = [DEBIAN_12.name, DEBIAN_13.name, UNSTABLE.name];
+
+/// The root of [`ROOMS`] called `name`, made now unless it is there.
+pub fn room(name: &str, renew: bool) -> Result<Open, String> {
+    let all = [DEBIAN_12, DEBIAN_13, UNSTABLE];
+    let room =
+        all.iter().find(|room| room.name == name).ok_or_else(|| format!("no root {name}"))?;
+    let (root, headers) = room.open(renew)?;
+    let own = headers.into_iter().filter(|one| one.architecture == Architecture::Amd64);
+    let kernels = own.map(|one| (one.origin, one.release)).collect();
+    Ok(Open { root, kernels })
 }
 
 /// The root with the headers of the Debian 13 kernel `release`.

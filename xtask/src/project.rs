@@ -23,16 +23,22 @@ pub fn target() -> PathBuf {
 /// Copies what git knows of the project's folder `part` (`""` is all of it) and what it would add, but no
 /// build results, to the folder `to`.
 pub fn copy(part: &str, to: &Path) -> Result<(), String> {
-    let from = root().join(part);
-    let mut list = process::command("git");
-    list.args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
-    let files = list.current_dir(&from).output().map_err(|e| format!("cannot run git: {e}"))?;
-    if !files.status.success() {
-        return Err(format!("git ls-files: {}", String::from_utf8_lossy(&files.stderr)));
+    copy_some(part, to, &["--cached", "--others"])
+}
+
+/// Copies what git knows of the project to the folder `to`: of work that is not committed what was changed and
+/// added, and nothing that just lies about.
+pub fn copy_known(to: &Path) -> Result<(), String> {
+    for name in list("", &["--others"])? {
+        eprintln!("x: left out, for git does not know it: {}", name.display());
     }
-    for name in files.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let name = Path::new(OsStr::from_bytes(name));
-        let (from, to) = (from.join(name), to.join(name));
+    copy_some("", to, &["--cached"])
+}
+
+fn copy_some(part: &str, to: &Path, which: &[&str]) -> Result<(), String> {
+    let from = root().join(part);
+    for name in list(part, which)? {
+        let (from, to) = (from.join(&name), to.join(&name));
         // In the index, but deleted in the tree.
         if !from.exists() {
             continue;
@@ -43,4 +49,16 @@ pub fn copy(part: &str, to: &Path) -> Result<(), String> {
         fs::copy(&from, &to).map_err(|e| format!("{}: {e}", from.display()))?;
     }
     Ok(())
+}
+
+/// Files in the folder `part` that are not ignored, of the kinds `which` that `git ls-files` tells apart.
+fn list(part: &str, which: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let mut list = process::command("git");
+    list.args(["ls-files", "--exclude-standard", "-z"]).args(which).current_dir(root().join(part));
+    let files = list.output().map_err(|e| format!("cannot run git: {e}"))?;
+    if !files.status.success() {
+        return Err(format!("git ls-files: {}", String::from_utf8_lossy(&files.stderr)));
+    }
+    let names = files.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| PathBuf::from(OsStr::from_bytes(name))).collect())
 }

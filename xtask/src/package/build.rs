@@ -64,15 +64,20 @@ pub fn run(
     logged(&mut build, &place.join("build.log"))
 }
 
-/// `lintian` on what was built: it has nothing to say.
+/// `lintian` on what was built for `release`: it has nothing to say.
 pub fn lint(mounts: &Mounts, release: Release) -> Result<(), String> {
     let root = root_of(release, false)?;
     let place = folder().join(release.to_string());
     mounts.folder(&place, root.path(), WORK)?;
+    lint_in(root.path())
+}
+
+/// The same in a root that sees what was built in it.
+pub fn lint_in(root: &Path) -> Result<(), String> {
     // Debian has no bug that asks for these packages: they are not Debian's.
     let check = "lintian --allow-root --fail-on error,warning --display-info \
                  --suppress-tags initial-upload-closes-no-bugs daedalus_*.changes";
-    let mut lintian = root::command(root.path(), &format!("/{WORK}"), &["sh", "-c", check]);
+    let mut lintian = root::command(root, &format!("/{WORK}"), &["sh", "-c", check]);
     let done = lintian.output().map_err(|e| format!("cannot run chroot: {e}"))?;
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     print!("{said}");

@@ -39,17 +39,29 @@ set -- $(dpkg-query -L daedalus-va-driver | grep '/daedalus_drv_video.so$')
 driver=$1
 test -s "$driver"
 for name in v3d vc4 vgem virtio_gpu; do test "$(readlink -f "${driver%/*}/${name}_drv_video.so")" = "$(readlink -f "$driver")"; done
-test -z "$(ldd "$driver" /usr/bin/daedalusd | grep 'not found')"
+ldd "$driver" /usr/bin/daedalusd /usr/bin/daedalusctl >/tmp/ldd
+if grep 'not found' /tmp/ldd; then exit 1; fi
 daedalusd --version >/dev/null
-getent group daedalus >/dev/null
+for group in daedalus daedalus-device; do getent group $group >/dev/null; done
 udevadm verify --no-style /usr/lib/udev/rules.d/70-daedalus.rules 2>/tmp/verify || {
     # Debian 12's udevadm knows no `verify`.
     grep -qi 'unknown command' /tmp/verify && test -s /lib/udev/rules.d/70-daedalus.rules
 }
-systemd-analyze verify daedalusd.service daedalus-render-node.service 2>&1 |
-    grep -E 'daedalus(d|-render-node)\.service' && exit 1
-test -L /etc/systemd/system/multi-user.target.wants/daedalusd.service
-dkms status | grep '^daedalus/.*: added'
+verify() {
+    systemd-analyze verify --man=no --recursive-errors=no "$@" >/tmp/units 2>&1 &&
+        ! grep -E 'daedalus(d|-render-node)\.service' /tmp/units
+}
+verify daedalusd.service daedalus-render-node.service || { cat /tmp/units; exit 1; }
+# That it would have seen something:
+mkdir -p /tmp/wrong
+sed 's/^Restart=/Restrat=/' "$(dpkg-query -L daedalusd | grep '/daedalusd\.service$')" >/tmp/wrong/daedalusd.service
+if verify /tmp/wrong/daedalusd.service >/dev/null; then exit 1; fi
+grep -q Restrat /tmp/units
+wants=/etc/systemd/system/multi-user.target.wants
+test -L $wants/daedalusd.service -a ! -L $wants/daedalus-render-node.service
+# One version, and it is the package's.
+set -- /usr/src/daedalus-*
+test "$(dkms status)" = "daedalus/${1#*-}: added"
 "#;
 
 /// The driver that libva finds in its own folder. An X server without a DRM device names none.
@@ -67,17 +79,27 @@ for profile in H264High VP9Profile0 AV1Profile0; do
 done
 "#;
 
-/// Makes a package of version 0 of each: the same files, so that what an upgrade does is seen.
+/// Makes a package of version 0 of each: the same files, so that what an upgrade does is seen. DKMS keeps versions
+/// side by side, so that its module has one of its own.
 const OLD: &str = r#"
 mkdir -p /tmp/old
 for file in /packages/*.deb; do
     rm -rf /tmp/package
     dpkg-deb --raw-extract "$file" /tmp/package
     sed -i 's/^Version: .*/Version: 0~test/' /tmp/package/DEBIAN/control
+    for source in /tmp/package/usr/src/daedalus-*; do
+        [ -d "$source" ] || continue
+        version=${source##*-}
+        mv "$source" /tmp/package/usr/src/daedalus-0
+        (cd /tmp/package && sed -i "s/$(echo "$version" | sed 's/[.]/[.]/g')/0/g" \
+            DEBIAN/postinst DEBIAN/prerm DEBIAN/md5sums usr/src/daedalus-0/dkms.conf)
+    done
     dpkg-deb --root-owner-group --build /tmp/package /tmp/old >/dev/null
 done
 rm -r /tmp/package
 "#;
+
+const MESA: &str = include_str!("lifecycle/mesa.sh");
 
 /// See the module.
 pub fn run(mounts: &Mounts, release: Release, renew: bool, checks: &mut Checks) {
@@ -119,9 +141,10 @@ pub fn run(mounts: &Mounts, release: Release, renew: bool, checks: &mut Checks) 
         (
             "upgrade from an older version",
             format!(
-                "apt-get -qq -y install /tmp/old/*.deb >/dev/null\n{LOOK}\
+                "apt-get -qq -y install /tmp/old/*.deb >/dev/null\n{LOOK}test -d /usr/src/daedalus-0\n\
              apt-get -qq -y install /packages/*.deb >/tmp/upgrade.log 2>&1 || {{ cat /tmp/upgrade.log; exit 1; }}\n\
-             {LOOK}{}diff /tmp/installed /tmp/upgraded",
+             {LOOK}{}diff /tmp/installed /tmp/upgraded\n\
+             systemctl enable daedalus-render-node.service",
                 describe("upgraded")
             ),
         ),
@@ -142,6 +165,7 @@ pub fn run(mounts: &Mounts, release: Release, renew: bool, checks: &mut Checks) 
                 describe("after")
             ),
         ),
+        ("Mesa's driver before and after ours", MESA.to_owned()),
     ];
     if let Err(why) = layer.sh(OLD, LIMIT) {
         checks.say(&title("older packages"), Err(why));

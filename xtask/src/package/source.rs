@@ -36,7 +36,7 @@ pub fn prepare() -> Result<Sources, String> {
     if path.exists() {
         fs::remove_dir_all(&path).map_err(named(&path))?;
     }
-    project::copy("", &path)?;
+    project::copy_known(&path)?;
     for left_out in LEFT_OUT.map(|name| path.join(name)) {
         let removed = match left_out.is_dir() {
             true => fs::remove_dir_all(&left_out),
@@ -45,13 +45,21 @@ pub fn prepare() -> Result<Sources, String> {
         removed.map_err(named(&left_out))?;
     }
     copy_all(&vendor, &path.join("vendor"))?;
-    // Of what it is made, for programs that say so.
-    let mut revision = daedalus_tests::process::command("git");
-    revision.args(["rev-parse", "--short=12", "HEAD"]).current_dir(project::root());
-    let revision = revision.output().map_err(|e| format!("cannot run git: {e}"))?;
     let file = path.join("REVISION");
-    fs::write(&file, revision.stdout).map_err(named(&file))?;
+    fs::write(&file, revision()?).map_err(named(&file))?;
     Ok(Sources { path, version })
+}
+
+/// Of what the tree is made, for programs that say so: `-dirty` at the end is work that is not committed.
+fn revision() -> Result<Vec<u8>, String> {
+    let mut describe = daedalus_tests::process::command("git");
+    describe.args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
+    let done = describe.current_dir(project::root()).output();
+    let done = done.map_err(|e| format!("cannot run git: {e}"))?;
+    if !done.status.success() {
+        return Err(format!("git describe: {}", String::from_utf8_lossy(&done.stderr)));
+    }
+    Ok(done.stdout)
 }
 
 /// As much of `cargo metadata` as is needed.

@@ -54,12 +54,35 @@ system_is_well() {
     systemctl is-system-running --wait || { systemctl --failed --no-pager; return 1; }
 }
 
+# The module before its daemon: the node is nobody's yet.
+module_waits() {
+    modprobe daedalus && udevadm settle && test "$(stat -c '%U %G %a' /dev/daedalus)" = 'root root 600'
+}
+
+main_pid() { systemctl show -p MainPID --value daedalusd.service; }
+
 daemon_is_up() {
     systemctl status --no-pager daedalusd.service || return
-    test "$(stat -c '%U %G %a' /dev/daedalus)" = 'root daedalus 660' || return
+    grep -x 'daemon attached' /sys/kernel/debug/daedalus/statistics || return
+    test "$(stat -c '%U %G %a' /dev/daedalus)" = 'root daedalus-device 660' || return
     # Somebody else than root, in a sandbox.
-    pid=$(systemctl show -p MainPID --value daedalusd.service)
+    pid=$(main_pid)
     test "$(stat -c %u "/proc/$pid")" -ne 0 && grep '^Seccomp:.*2' "/proc/$pid/status"
+}
+
+# The same files as version 0; packing them tightly would take long here.
+older_daemon() {
+    dpkg-deb --raw-extract /daedalus/packages/daedalusd_*.deb /var/tmp/older &&
+        sed -i 's/^Version: .*/Version: 0~test/' /var/tmp/older/DEBIAN/control &&
+        dpkg-deb --root-owner-group -Znone --build /var/tmp/older /var/tmp/older.deb &&
+        apt-get -y install /var/tmp/older.deb && daemon_is_up
+}
+
+daemon_is_upgraded() {
+    before=$(main_pid)
+    apt-get -y install /daedalus/packages/daedalusd_*.deb && daemon_is_up || return
+    echo "process $before, now $(main_pid)"
+    test "$before" -ne 0 -a "$(main_pid)" -ne "$before"
 }
 
 nodes_are_for_users() {
@@ -71,7 +94,31 @@ nodes_are_for_users() {
         test "$(stat -c '%G %a' "$node")" = 'video 660' || return
         as nobody test ! -r "$node" || return
     done
-    as user test ! -r /dev/daedalus
+}
+
+# watcher COMMAND...: as a member of the group that may ask the daemon.
+watcher() { runuser -u remote -G daedalus -- "$@"; }
+
+other_end_is_the_daemons() {
+    for how in -r -w; do
+        for who in 'as user' 'as remote' watcher; do
+            $who test ! $how /dev/daedalus || { echo "$who: $how"; return 1; }
+        done
+    done
+    watcher daedalusctl metrics || return
+    ! as remote daedalusctl metrics
+}
+
+# The service, with the GPU's nodes out of sight: it is for machines without a GPU.
+render_node_comes() {
+    mount -t tmpfs none /dev/dri || return
+    systemctl enable --now daedalus-render-node.service
+    status=$?
+    umount /dev/dri || return
+    systemctl status --no-pager daedalus-render-node.service
+    test $status -eq 0 && grep '^vgem ' /proc/modules || return
+    # Nor did udev see the new one.
+    udevadm trigger --settle --action=add /sys/class/drm/renderD129 && ls -l /dev/dri/renderD129
 }
 
 # profiles USER [ARGUMENTS...]
@@ -126,18 +173,20 @@ quiet_kernel() {
 same_as_before() { describe >/var/tmp/now; diff /var/tmp/before /var/tmp/now; }
 
 nothing_at_work() {
-    test ! -e /dev/daedalus -a ! -e /sys/module/daedalus || { lsmod; return 1; }
+    test ! -e /dev/daedalus -a ! -e /sys/module/daedalus -a ! -e /sys/module/vgem || { lsmod; return 1; }
     ! systemctl cat daedalusd.service
 }
 
 if [ ! -e /daedalus/installed ]; then
     echo "# a fresh Debian $(cat /etc/debian_version), kernel $(uname -r)"
     describe >/var/tmp/before
-    # shellcheck disable=SC2046 # words
-    step "apt installs the three packages" apt-get -y install $(ls /daedalus/packages/*.deb)
-    step "DKMS built the module" module_is_built
-    touch /daedalus/installed
+    step "apt installs the driver and the module" apt-get -y install /daedalus/packages/daedalus-*.deb
     cp /tmp/step /daedalus/install.log
+    step "DKMS built the module" module_is_built
+    step "the module waits for a daemon" module_waits
+    step "a daemon that comes after its module is up" older_daemon
+    step "a newer daemon takes over" daemon_is_upgraded
+    touch /daedalus/installed
     echo "# starts again"
     finish reboot
 fi
@@ -147,11 +196,11 @@ step "a user sits at the machine" seated
 step "systemd is content" system_is_well
 step "the daemon is up, without rights" daemon_is_up
 step "nodes are for users" nodes_are_for_users
+step "the module's other end is for the daemon alone" other_end_is_the_daemons
 step "vainfo lists the profiles, for who sits at the machine" profiles user
 cp /tmp/vainfo /daedalus/vainfo
 step "vainfo lists the profiles, for members of video and render" profiles remote
-modprobe vgem
-udevadm settle
+step "the render node for machines without a GPU comes" render_node_comes
 step "vainfo lists the profiles on vgem" profiles user --display drm --device /dev/dri/renderD129
 for clip in /daedalus/clips/*; do
     step "mpv decodes ${clip##*/} exactly" play "$clip"
