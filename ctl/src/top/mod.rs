@@ -41,7 +41,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// What there is to show, or to do.
 enum News {
     /// What the daemon said, or why it did not.
-    Status(Result<Status, String>),
+    Status(Result<Box<Status>, String>),
     /// The terminal has another size.
     Resized,
     /// Somebody has seen enough, or the terminal is gone.
@@ -140,7 +140,7 @@ fn is_end(key: &KeyEvent) -> bool {
 
 fn ask_again_and_again(socket: PathBuf, interval: Duration, tell: Sender<News>) {
     thread::spawn(move || {
-        while tell.send(News::Status(ask(&socket))).is_ok() {
+        while tell.send(News::Status(ask(&socket).map(Box::new))).is_ok() {
             thread::sleep(interval);
         }
     });
@@ -151,7 +151,7 @@ fn show(terminal: &mut DefaultTerminal, news: &Receiver<News>) -> io::Result<()>
     // It ends when nobody is left to tell anything, which those who do never are.
     for news in news {
         match news {
-            News::Status(status) => view = Some(View::new(status, view)),
+            News::Status(status) => view = Some(View::new(status.map(|status| *status), view)),
             News::Resized => {}
             News::End => return Ok(()),
             News::Failed(error) => return Err(error),

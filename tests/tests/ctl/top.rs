@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,9 +13,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use daedalus_tests::{ctl, process};
+use nix::fcntl::OFlag;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::{Winsize, openpty};
+use nix::pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
@@ -67,11 +69,26 @@ enum Is {
     Another,
 }
 
+fn resize(ours: &File, rows: u16, columns: u16) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the struct of this ioctl, which is read.
+    let done = unsafe { libc::ioctl(ours.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+    assert_eq!(done, 0);
+}
+
 impl Terminal {
     fn new(command: &mut Command, columns: u16, is: Is) -> Terminal {
-        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = openpty(&size, None).unwrap();
-        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        // Nobody inherits our end: it would not be hung up before that is closed, too. (openpty() has no such flag.)
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let ours = posix_openpt(flags).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let mut open = File::options();
+        open.read(true).write(true).custom_flags(libc::O_NOCTTY);
+        let theirs = OwnedFd::from(open.open(ptsname_r(&ours).unwrap()).unwrap());
+        let ours = File::from(OwnedFd::from(ours));
+        resize(&ours, 24, columns);
+        let end = || Stdio::from(theirs.try_clone().unwrap());
         command.stdin(end()).stdout(end()).stderr(end());
         // SAFETY: two system calls, which allocate nothing and take no lock.
         unsafe {
@@ -87,7 +104,6 @@ impl Terminal {
             });
         }
         let child = command.spawn().unwrap();
-        let ours = File::from(pty.master);
         let shown = Arc::new(Mutex::new(String::new()));
         let hung_up = Arc::new(AtomicBool::new(false));
         let (mut from, to) = (ours.try_clone().unwrap(), shown.clone());
@@ -103,14 +119,7 @@ impl Terminal {
                 to.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
-        Terminal {
-            ours: Some(ours),
-            theirs: pty.slave,
-            child,
-            shown,
-            reader: Some(reader),
-            hung_up,
-        }
+        Terminal { ours: Some(ours), theirs, child, shown, reader: Some(reader), hung_up }
     }
 
     fn is_raw(&self) -> bool {
@@ -124,13 +133,6 @@ impl Terminal {
             assert!(started.elapsed() < LIMIT, "no {what:?} in {shown:?}");
             thread::sleep(std::time::Duration::from_millis(5));
         }
-    }
-
-    fn resize(&self, columns: u16) {
-        let size = Winsize { ws_row: 10, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        // SAFETY: the struct of this ioctl, which is read.
-        let done = unsafe { libc::ioctl(self.ours().as_raw_fd(), libc::TIOCSWINSZ, &size) };
-        assert_eq!(done, 0);
     }
 
     fn ours(&self) -> &File {
@@ -210,7 +212,7 @@ fn on_a_terminal_it_shows_a_table_until_it_is_told_to_end() {
         let terminal = start(&socket, Is::Controlling);
         // It is drawn anew in another size: what stood in a column that does not fit is cut off.
         terminal.shown.lock().unwrap().clear();
-        terminal.resize(60);
+        resize(terminal.ours(), 10, 60);
         terminal.wait_for("SESSION");
         end(&terminal);
         terminal.ends();
