@@ -216,10 +216,11 @@ fn who_does_not_read_a_dump_loses_lines_and_holds_up_nothing() {
     let stream = Stream::new(ALTREF, Layout::Nv12);
     let mut daemon = Daemon::new("slow");
     daemon.bench.open(1, Codec::Vp9);
+    // Once a picture has come back, the session is there.
+    daemon.decode(&stream, 1, 0, 1);
     let mut client = daemon.connect();
-    client.ask("1 dump 1");
+    assert_eq!(client.ask("1 dump 1"), "{\"protocol\":1,\"dump\":1}\n");
     // More than the socket and the queue hold: a line has some 4 KiB.
-    daemon.bench.buffer(0, &stream.sizes());
     let requests = 1500;
     for _ in 0..requests {
         stream.decode(&mut daemon.bench, 1, 0, 0);

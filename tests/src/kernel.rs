@@ -4,8 +4,11 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -54,7 +57,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one with `arguments`, its log going to the file `log`, and waits until it is attached.
+    /// Starts one with `arguments`, its log going to the file `log`, and waits until it says, as to a service manager,
+    /// that it is ready: it is attached by then and listens.
     pub fn start(log: &Path, arguments: &[&str]) -> Result<Daemon, String> {
         Daemon::start_in(log, arguments, &[])
     }
@@ -66,24 +70,28 @@ impl Daemon {
         environment: &[(&str, &str)],
     ) -> Result<Daemon, String> {
         let file = fs::File::create(log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let manager = Manager::new()?;
         let child = process::command(program()?)
             .args(arguments)
             .envs(environment.iter().copied())
+            .env("NOTIFY_SOCKET", &manager.path)
             .stdout(file.try_clone().map_err(|e| e.to_string())?)
             .stderr(file)
             .spawn()
             .map_err(|e| format!("cannot run daedalusd: {e}"))?;
         let mut daemon = Daemon { child };
         let started = Instant::now();
-        while Statistics::read()?.daemon != "attached" {
+        while !manager.hears_that_it_is_ready()? {
             let ended = daemon.child.try_wait().map_err(|e| e.to_string())?;
             if ended.is_some() || started.elapsed() > PATIENCE {
                 let said = fs::read_to_string(log).unwrap_or_default();
-                return Err(format!("daedalusd does not attach ({ended:?}); it said:\n{said}"));
+                return Err(format!("daedalusd does not start ({ended:?}); it said:\n{said}"));
             }
-            std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(daemon)
+        match Statistics::read()?.daemon.as_str() {
+            "attached" => Ok(daemon),
+            other => Err(format!("daedalusd is ready, and the module says {other}")),
+        }
     }
 
     /// Its process.
@@ -134,6 +142,48 @@ impl Drop for Daemon {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What a service manager listens on: sd_notify(3).
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Manager {
+    fn new() -> Result<Manager, String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Not next to the log: a socket's path is at most 107 bytes long.
+        let path =
+            std::env::temp_dir().join(format!("daedalus-ready-{}-{count}", std::process::id()));
+        let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+        let socket = UnixDatagram::bind(&path).map_err(failed)?;
+        socket.set_read_timeout(Some(Duration::from_millis(5))).map_err(failed)?;
+        Ok(Manager { socket, path })
+    }
+
+    /// Waits for a few milliseconds.
+    fn hears_that_it_is_ready(&self) -> Result<bool, String> {
+        let mut message = [0; 256];
+        match self.socket.recv(&mut message) {
+            Ok(length) => {
+                Ok(message[..length].split(|b| *b == b'\n').any(|line| line == b"READY=1"))
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(format!("{}: {error}", self.path.display())),
+        }
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }
 
