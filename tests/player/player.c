@@ -8,7 +8,7 @@
  * Waits MS milliseconds before each packet, as one that shows pictures does; "software" decodes without
  * VA-API, for comparison.
  * Prints a line per picture that came: the number of its packet, and the MD5 of its pixels as NV12 or P010,
- * or "lost".
+ * or "lost"; and on standard error which pictures libavcodec had decoded into surfaces that cannot hold them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +20,12 @@
 #include <libavutil/hwcontext.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/md5.h>
+#include <libavutil/pixdesc.h>
 
 static AVCodecContext *decoder;
+/* What the last packet says it is; AV1's decoder does not tell it of a sequence but the first. */
+static AVCodecParserContext *av1_parser;
+static AVCodecContext *av1_context;
 static struct timespec pause;
 
 static void fail(const char *what)
@@ -90,10 +94,30 @@ static int pack(AVFrame *packed, const AVFrame *frame)
 	return 0;
 }
 
+/* FFmpeg 5.1 keeps the surfaces of an AV1 stream's first sequence, whatever size and depth the next one has. */
+static int fits(const AVFrame *frame)
+{
+	const AVHWFramesContext *surfaces = (const void *)frame->hw_frames_ctx->data;
+	enum AVPixelFormat wanted = surfaces->sw_format;
+
+	if (av1_parser && av1_parser->format == AV_PIX_FMT_YUV420P)
+		wanted = AV_PIX_FMT_NV12;
+	else if (av1_parser && av1_parser->format == AV_PIX_FMT_YUV420P10)
+		wanted = AV_PIX_FMT_P010;
+	if (frame->width <= surfaces->width && frame->height <= surfaces->height &&
+	    wanted == surfaces->sw_format)
+		return 1;
+	fprintf(stderr, "player: libavcodec had a picture of %dx%d %s decoded into a surface of %dx%d %s\n",
+		frame->width, frame->height, av_get_pix_fmt_name(wanted), surfaces->width,
+		surfaces->height, av_get_pix_fmt_name(surfaces->sw_format));
+	return 0;
+}
+
 static int fetch(AVFrame *pixels, const AVFrame *frame)
 {
-	return frame->format == AV_PIX_FMT_VAAPI ? av_hwframe_transfer_data(pixels, frame, 0) :
-						   pack(pixels, frame);
+	if (frame->format != AV_PIX_FMT_VAAPI)
+		return pack(pixels, frame);
+	return fits(frame) ? av_hwframe_transfer_data(pixels, frame, 0) : -1;
 }
 
 static void receive(void)
@@ -114,6 +138,22 @@ static void receive(void)
 	av_frame_free(&frame);
 }
 
+static void look(const AVPacket *packet)
+{
+	uint8_t *out;
+	int length;
+
+	if (!av1_parser) {
+		av1_parser = av_parser_init(AV_CODEC_ID_AV1);
+		av1_context = avcodec_alloc_context3(NULL);
+		if (!av1_parser || !av1_context)
+			fail("no parser");
+		av1_parser->flags |= PARSER_FLAG_COMPLETE_FRAMES;
+	}
+	av_parser_parse2(av1_parser, av1_context, &out, &length, packet->data, packet->size,
+			 AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
+}
+
 static void send(const uint8_t *data, int size, int64_t number)
 {
 	AVPacket *packet = av_packet_alloc();
@@ -122,6 +162,8 @@ static void send(const uint8_t *data, int size, int64_t number)
 		fail("no memory for a packet");
 	memcpy(packet->data, data, size);
 	packet->pts = number;
+	if (decoder->codec_id == AV_CODEC_ID_AV1)
+		look(packet);
 	nanosleep(&pause, NULL);
 	/* What cannot be decoded is missing among the pictures. */
 	avcodec_send_packet(decoder, packet);
@@ -215,6 +257,8 @@ int main(int argc, char **argv)
 	avcodec_send_packet(decoder, NULL);
 	receive();
 	avcodec_free_context(&decoder);
+	avcodec_free_context(&av1_context);
+	av_parser_close(av1_parser);
 	av_free(data);
 	return 0;
 }

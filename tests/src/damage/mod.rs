@@ -39,7 +39,8 @@ pub enum Verdict {
     Recovered,
     /// Not so, and ffmpeg's own decoder did not get there either.
     Neither,
-    /// libavcodec crashed by itself, or does without the driver since a picture for which there is none.
+    /// libavcodec crashed by itself, does without the driver since a picture for which there is none, or had pictures
+    /// decoded into surfaces that cannot hold them.
     Client,
     /// A crash, a hang, a leak, or wrong pictures.
     Failed(String),
@@ -108,8 +109,9 @@ fn play(setting: &Setting, base: &Base, file: &Path) -> Verdict {
         Ok(done) if ends_with(&pictures(&done.text()), base) => {}
         _ => return Verdict::Neither,
     }
-    // Its VP9 decoder never asks again after a size that no hardware has.
-    if done.log.contains("hwaccel initialisation returned error") {
+    // Its VP9 decoder never asks again after a size that no hardware has. Its AV1 decoder never asks for other surfaces.
+    let clients = ["hwaccel initialisation returned error", "libavcodec had a picture of"];
+    if clients.iter().any(|said| done.log.contains(said)) {
         return Verdict::Client;
     }
     Verdict::Failed(format!(
