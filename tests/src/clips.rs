@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use md5::{Digest, Md5};
@@ -242,9 +243,10 @@ impl Recipe {
         }
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         making(encoder[0]);
-        // Under another name until it is whole; a run beside ours makes its own.
-        let unfinished =
-            folder.join(format!("{}-{}.part.{}", self.name, std::process::id(), self.extension));
+        // Under another name until it is whole; a run or a thread beside ours makes its own.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let own = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let unfinished = folder.join(format!("{}-{own}.part.{}", self.name, self.extension));
         let made = encode(&graph, encoder, extent, unfinished.as_os_str())
             .and_then(|()| rename(&unfinished, &file));
         if made.is_err() {

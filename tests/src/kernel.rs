@@ -26,7 +26,7 @@ pub const DAEMON_VARIABLE: &str = "DAEDALUS_DAEMON";
 const NODE: &str = "/dev/daedalus";
 
 /// How long a daemon may take to attach, or to end when it is asked to.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether the module is loaded.
 pub fn is_there() -> bool {

@@ -14,7 +14,7 @@ use crate::cargo;
 use crate::summary::Summary;
 
 /// How long all of them may take.
-const LIMIT: Duration = Duration::from_secs(1500);
+const LIMIT: Duration = Duration::from_secs(3000);
 
 /// What to run.
 pub struct Options<'o> {

@@ -60,6 +60,7 @@ struct FfmpegDecoder {
     ring: VecDeque<Slot>,
     /// The ring may be one step behind what `ring` says.
     unsure: bool,
+    row_patience: Duration,
 }
 
 /// What a thread of the ring has to do.
@@ -92,6 +93,7 @@ impl FfmpegDecoder {
             filler: Filler::new(codec),
             ring: VecDeque::with_capacity(length),
             unsure: false,
+            row_patience: ROW_PATIENCE,
         })
     }
 
@@ -230,7 +232,7 @@ impl Decoder for FfmpegDecoder {
         if self.has_unanswered(last) && self.captures.tracks_rows {
             // A packet between the fields of a frame would end the frame.
             let half = self.ends_in_a_first_field();
-            self.finish_by_rows(last, if half { FIELD_PATIENCE } else { ROW_PATIENCE }, out);
+            self.finish_by_rows(last, if half { FIELD_PATIENCE } else { self.row_patience }, out);
         }
         // Each turn takes one out of the ring.
         while self.has_unanswered(last) {
@@ -251,7 +253,8 @@ impl Decoder for FfmpegDecoder {
         let only = jobs.next().filter(|job| job.first_field.is_none() && jobs.next().is_none());
         if let Some(job) = only.filter(|job| self.captures.tracks_rows && job.pts as u64 == last) {
             let mut top = 0;
-            while let Some((picture, bottom)) = self.captures.more_rows(job.pts, top, ROW_PATIENCE)
+            while let Some((picture, bottom)) =
+                self.captures.more_rows(job.pts, top, self.row_patience)
             {
                 show(top, &picture.rows(top..bottom));
                 top = bottom;

@@ -9,7 +9,7 @@ use super::{Recipe, source};
 use crate::process::{self, Finished};
 
 /// Some encoders are slow with some options; then the seed counts as refused by them.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// The file that is encoded, in a trial's folder.
 const SOURCE: &str = "source.y4m";

@@ -87,7 +87,14 @@ pub fn run(
             Err(()) if started.elapsed() > patience => return Err("the client hangs".into()),
             Err(()) => {}
         }
-        let sample = Sample::take(started.elapsed(), client.child.id(), daemon)?;
+        let sample = match Sample::take(started.elapsed(), client.child.id(), daemon) {
+            Ok(sample) => sample,
+            // It is ending, and has said so; or there is no such excuse.
+            Err(why) => match client.line(Duration::from_secs(20)) {
+                Ok(line) => break line?,
+                Err(()) => return Err(why),
+            },
+        };
         if told.elapsed() >= Duration::from_secs(30) {
             told = Instant::now();
             tell(&sample);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use daedalus_tests::clients::Client;
 use daedalus_tests::frames;
-use daedalus_tests::kernel::Daemon;
+use daedalus_tests::kernel::{Daemon, Statistics};
 use daedalus_tests::stream::Codec;
 use libtest_mimic::Failed;
 
@@ -20,9 +20,12 @@ pub fn requests_wait_for_a_daemon(bed: &Bed) -> Result<(), Failed> {
     let _grace = Parameter::set("grace_ms", 60_000)?;
     let got = thread::scope(|scope| {
         let client = scope.spawn(|| Client::GstreamerV4l2.decode(&stream, &bed.setting));
-        thread::sleep(Duration::from_secs(1));
-        if client.is_finished() {
-            return Err(format!("the client did not wait: {:?}", client.join()));
+        // GStreamer itself waits for a second at the most.
+        while Statistics::read()?.jobs == 0 {
+            if client.is_finished() {
+                return Err(format!("the client did not wait: {:?}", client.join()));
+            }
+            thread::sleep(Duration::from_millis(2));
         }
         let daemon = Daemon::start(&log, &[])?;
         let got = client.join().expect("no panic").map_err(|failure| failure.to_string())?;

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daedalus_tests::kernel::Daemon;
 use daedalus_tests::stream::Codec;
@@ -38,13 +38,12 @@ pub fn of_the_daemon(bed: &Bed) -> Result<(), Failed> {
     if !has(&[&session[..], &fields].concat()) || !has(&["TARGET=daedalusd"]) {
         return Err("a record lacks its fields".into());
     }
-    let ends = |record: &&String| {
-        record.contains("\nDAEDALUS_SESSION=") && record.contains(": end after ")
-    };
-    if said.iter().filter(ends).count() == 0 {
-        return Err("no session has ended".into());
-    }
     if plain.is_empty() { Ok(()) } else { Err(format!("elsewhere: {plain}").into()) }
+}
+
+/// Whether that is said of a session that has ended, with its number.
+fn is_an_end(record: &str) -> bool {
+    record.contains("\nDAEDALUS_SESSION=") && record.contains(": end after ")
 }
 
 /// What a daemon logs that decodes a film: records, and what went to standard error all the same.
@@ -55,6 +54,7 @@ fn logged(bed: &Bed, journal: &UnixDatagram) -> Result<(Vec<String>, String), St
     let file = fs::metadata(&log).map_err(failed)?;
     let stream = format!("{}:{}", file.dev(), file.ino());
     let ended = AtomicBool::new(false);
+    let session_ended = AtomicBool::new(false);
     let said = thread::scope(|scope| {
         // Few records wait to be read: who writes one more waits, too.
         let reader = scope.spawn(|| {
@@ -63,7 +63,11 @@ fn logged(bed: &Bed, journal: &UnixDatagram) -> Result<(Vec<String>, String), St
             loop {
                 let last = ended.load(Ordering::SeqCst);
                 match journal.recv(&mut record) {
-                    Ok(count) => said.push(String::from_utf8_lossy(&record[..count]).into_owned()),
+                    Ok(count) => {
+                        let record = String::from_utf8_lossy(&record[..count]).into_owned();
+                        session_ended.fetch_or(is_an_end(&record), Ordering::SeqCst);
+                        said.push(record);
+                    }
                     Err(_) if last => return said,
                     Err(_) => {}
                 }
@@ -72,6 +76,14 @@ fn logged(bed: &Bed, journal: &UnixDatagram) -> Result<(Vec<String>, String), St
         let decoded =
             Daemon::start_in(&log, &[], &[("JOURNAL_STREAM", &stream)]).and_then(|daemon| {
                 deaths::whole(Codec::Vp9, bed)?;
+                // The daemon is told of that by the module, and stopped by us.
+                let started = Instant::now();
+                while !session_ended.load(Ordering::SeqCst) {
+                    if started.elapsed() > bed.setting.limit {
+                        return Err("no session ends".into());
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                }
                 daemon.stop()
             });
         ended.store(true, Ordering::SeqCst);

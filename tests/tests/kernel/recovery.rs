@@ -30,7 +30,7 @@ pub fn in_the_process(bed: &Bed) -> Result<(), Failed> {
     let _grace = Parameter::set("grace_ms", 300)?;
     for codec in [Codec::H264, Codec::Vp9, Codec::Av1] {
         let (daemon, film) = start(bed, codec)?;
-        let (shown, log) = disturb(film.player(bed, "auto", 0), move || daemon.kill())?;
+        let (shown, log) = disturb(film.player(bed, "auto", 10), move || daemon.kill())?;
         film.goes_on(&shown, &log)?;
         says(&log, "decoding in this process: /dev/video")?;
         Statistics::wait_for_idle()?;
@@ -41,7 +41,7 @@ pub fn in_the_process(bed: &Bed) -> Result<(), Failed> {
 /// The daemon hangs: as long as the driver waits for it nothing comes, but then it is not asked again.
 pub fn from_silence(bed: &Bed) -> Result<(), Failed> {
     let (daemon, film) = start(bed, Codec::H264)?;
-    let (shown, log) = disturb(film.player(bed, "auto", 0), || daemon.suspend())?;
+    let (shown, log) = disturb(film.player(bed, "auto", 10), || daemon.suspend())?;
     film.goes_on(&shown, &log)?;
     says(&log, "its daemon has failed")?;
     says(&log, "decoding in this process: /dev/video")?;

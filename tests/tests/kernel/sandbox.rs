@@ -5,6 +5,7 @@ use std::fs;
 use daedalus_tests::kernel::Daemon;
 use daedalus_tests::stream::Codec;
 use libtest_mimic::Failed;
+use nix::errno::Errno;
 
 use crate::{Bed, deaths};
 
@@ -29,6 +30,9 @@ pub fn of_the_daemon(bed: &Bed) -> Result<(), Failed> {
     Ok(daemon.stop()?)
 }
 
+/// ENOENT, or ESRCH if it was open before.
+const GONE: [i32; 2] = [Errno::ENOENT as i32, Errno::ESRCH as i32];
+
 const NONE: &str = "0000000000000000";
 
 /// A daemon that has decoded one film of each codec.
@@ -43,9 +47,16 @@ fn decodes(bed: &Bed, arguments: &[&str]) -> Result<Daemon, String> {
 /// What /proc says of all threads.
 fn expect(daemon: &Daemon, expected: &[(&str, &str)]) -> Result<(), String> {
     let tasks = format!("/proc/{}/task", daemon.id());
+    let mut read = 0;
     for task in fs::read_dir(&tasks).map_err(|e| format!("{tasks}: {e}"))?.flatten() {
         let path = task.path().join("status");
-        let status = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let status = match fs::read_to_string(&path) {
+            Ok(status) => status,
+            // A thread of a session that is ending.
+            Err(error) if GONE.contains(&error.raw_os_error().unwrap_or(0)) => continue,
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        read += 1;
         for (name, value) in expected {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             if line.map(str::trim) != Some(value) {
@@ -53,7 +64,7 @@ fn expect(daemon: &Daemon, expected: &[(&str, &str)]) -> Result<(), String> {
             }
         }
     }
-    Ok(())
+    if read == 0 { Err(format!("{tasks}: no thread")) } else { Ok(()) }
 }
 
 fn says(log: &std::path::Path, what: &str) -> Result<(), String> {

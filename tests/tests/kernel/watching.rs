@@ -57,8 +57,16 @@ pub fn of_a_daemon_at_work(bed: &Bed) -> Result<(), Failed> {
     let _ = player.wait();
     watched?;
 
-    // All that is left of it are numbers.
-    let total = status(bed)?["total"].clone();
+    // All that is left of it are numbers, when the daemon has read that it has gone.
+    let started = Instant::now();
+    let total = loop {
+        let now = status(bed)?;
+        let is_there = |session: &Value| session["pid"] == pid;
+        if !now["sessions"].as_array().is_some_and(|all| all.iter().any(is_there)) {
+            break now["total"].clone();
+        }
+        wants("its session ends", started.elapsed() < bed.setting.limit, &now)?;
+    };
     wants("pictures are counted", total["done"].as_u64() > Some(0), &total)?;
     wants("none has failed", total["failed"] == 0, &total)?;
     let mut exact = decoding(bed, &stream);
