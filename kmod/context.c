@@ -20,7 +20,6 @@ static void daedalus_context_free(struct kref *ref)
 {
 	struct daedalus_context *ctx = container_of(ref, struct daedalus_context, ref);
 
-	v4l2_ctrl_handler_free(&ctx->controls);
 	daedalus_leave_user(ctx);
 	put_pid(ctx->client);
 	mutex_destroy(&ctx->lock);
@@ -67,6 +66,7 @@ static int daedalus_open(struct file *file)
 	INIT_LIST_HEAD(&ctx->waiting_coded);
 	INIT_LIST_HEAD(&ctx->waiting_decoded);
 	INIT_LIST_HEAD(&ctx->jobs);
+	INIT_LIST_HEAD(&ctx->owed);
 	INIT_LIST_HEAD(&ctx->ready);
 	atomic_inc(&dev->statistics.contexts);
 
@@ -94,6 +94,7 @@ static int daedalus_open(struct file *file)
 	return 0;
 
 end:
+	v4l2_ctrl_handler_free(&ctx->controls);
 	daedalus_end_session(ctx);
 put:
 	daedalus_context_put(ctx);
@@ -113,11 +114,15 @@ static int daedalus_release(struct file *file)
 	vb2_queue_release(&ctx->coded);
 	vb2_queue_release(&ctx->decoded);
 	mutex_unlock(&ctx->lock);
+	/* The daemon drops what it has. */
+	daedalus_settle_all(ctx);
 	daedalus_notify(ctx, DAEDALUS_MSG_CLOSE);
 	daedalus_end_session(ctx);
 
 	daedalus_fh_del(&ctx->fh, file);
 	v4l2_fh_exit(&ctx->fh);
+	/* Here, where requests are not queued at the same time: the framework sees to that. */
+	v4l2_ctrl_handler_free(&ctx->controls);
 	/* The daemon's side may be looking at the context right now. */
 	daedalus_context_put(ctx);
 	return 0;
@@ -186,6 +191,6 @@ const struct v4l2_file_operations daedalus_video_fops = {
 	.open = daedalus_open,
 	.release = daedalus_release,
 	.poll = daedalus_poll,
-	.unlocked_ioctl = video_ioctl2,
+	.unlocked_ioctl = daedalus_ioctl,
 	.mmap = daedalus_mmap,
 };

@@ -56,21 +56,39 @@ static struct daedalus_message_copy *daedalus_next_message(struct daedalus_conte
 	struct daedalus_message_copy *copy;
 	bool announced;
 
+	/* At once: a CLOSE that comes now has to follow the OPEN that is being made. */
 	spin_lock(&dev->queue_lock);
 	announced = ctx->announced_to == dev->generation;
+	ctx->announced_to = dev->generation;
 	spin_unlock(&dev->queue_lock);
 	if (announced) {
 		copy = daedalus_take_job(ctx);
 	} else {
 		copy = daedalus_open_message(ctx);
-		if (copy) {
+		if (!copy) {
 			spin_lock(&dev->queue_lock);
-			ctx->announced_to = dev->generation;
+			ctx->announced_to = 0;
 			spin_unlock(&dev->queue_lock);
 		}
 	}
 	daedalus_update(ctx);
 	return copy;
+}
+
+/*
+ * The context whose turn it is, or NULL. Turns are users', so that many sessions of one take
+ * none from another's; those of one user take turns, too. Called with queue_lock held.
+ */
+static struct daedalus_context *daedalus_pick_ready(struct daedalus_device *dev)
+{
+	struct daedalus_context *ctx, *first = NULL;
+
+	list_for_each_entry(ctx, &dev->ready, ready)
+		if (!first || ctx->user->turn < first->user->turn)
+			first = ctx;
+	if (first)
+		first->user->turn = ++dev->last_turn;
+	return first;
 }
 
 /* The next context with a job, with a reference, or NULL; and the next notice before it. */
@@ -84,7 +102,7 @@ static struct daedalus_context *daedalus_next_ready(struct daedalus_device *dev,
 	if (*notice) {
 		list_del(&(*notice)->list);
 	} else {
-		ctx = list_first_entry_or_null(&dev->ready, struct daedalus_context, ready);
+		ctx = daedalus_pick_ready(dev);
 		if (ctx) {
 			/* Its next job, if it has one, comes after those of others. */
 			list_del_init(&ctx->ready);
@@ -139,7 +157,9 @@ static ssize_t daedalus_daemon_read(struct file *file, char __user *to, size_t c
 		ret = 0;
 		if (copy) {
 			ret = copy->head.size;
-			if (copy_to_user(to, &copy->head, copy->head.size)) {
+			/* None is larger than daedalus_message_size(). */
+			if (WARN_ON_ONCE(copy->head.size > count) ||
+			    copy_to_user(to, &copy->head, copy->head.size)) {
 				ret = -EFAULT;
 				if (copy->head.type == DAEDALUS_MSG_DECODE)
 					daedalus_finish_job(ctx, copy->decode.cookie,

@@ -7,8 +7,9 @@
  * (formats.c, ioctls.c) and controls (controls.c). A queued request (messages.c) and a
  * free CAPTURE buffer make a job (jobs.c). The daemon takes jobs by reading from
  * /dev/daedalus, and completes them (daemon.c). main.c owns the devices, media.c
- * describes them to the media controller, users.c limits what each user may have, and
- * memory.c is what buffers are made of.
+ * describes them to the media controller, users.c limits what each user may have,
+ * memory.c is what buffers are made of, and faults.c keeps locks from waiting for clients'
+ * memory.
  *
  * Amd64 kernels of distributions come without v4l2-mem2mem, so none of it is used:
  * queues are videobuf2's. It schedules one job at a time, which is not what a
@@ -20,9 +21,9 @@
  *   daedalus_context.jobs_lock	which buffer is where
  *   daedalus_device.users_lock	who has what; nothing is taken inside of it
  *   daedalus_device.queue_lock	what the daemon is to read next (spinlock)
- * None of these is held while user memory is touched, or while anybody waits; the lock of
- * a context's controls is (the framework's doing), so the daemon takes neither that nor
- * daedalus_context.lock.
+ * None of these is held while user memory is touched, or while anybody waits; nor is the
+ * lock of a context's controls, which is the framework's: faults.c sees to that. The daemon
+ * takes neither that nor daedalus_context.lock all the same: clients allocate with them.
  */
 #ifndef DAEDALUS_DRIVER_H
 #define DAEDALUS_DRIVER_H
@@ -49,7 +50,27 @@
 #define DAEDALUS_MAX_CODED_SIZE SZ_64M
 
 struct platform_device;
-struct daedalus_user;
+
+/* Somebody with sessions, or with memory of former ones. */
+struct daedalus_user {
+	struct list_head list; /* in daedalus_device.users */
+	kuid_t uid;
+	struct daedalus_device *dev;
+	unsigned int references; /* of contexts, memory, media requests; under users_lock */
+	unsigned int sessions; /* that are open, under users_lock */
+	unsigned int media_requests; /* under users_lock */
+	atomic_t requests;
+	atomic64_t bytes;
+	u64 turn; /* when the daemon last took something of theirs, under queue_lock */
+};
+
+/* What a queued coded buffer counts for its user. */
+struct daedalus_charge {
+	struct list_head list; /* in daedalus_context.owed */
+	u64 cookie; /* of the job, there */
+	struct daedalus_user *user;
+	unsigned long size;
+};
 
 /* One control of a codec. */
 struct daedalus_control_desc {
@@ -124,7 +145,8 @@ struct daedalus_device {
 	struct file *daemon; /* the attached one */
 	u32 generation; /* counts daemons, from 1 */
 	unsigned long absent_since;
-	struct list_head ready; /* contexts that have a job, in turn */
+	struct list_head ready; /* contexts that have a job, the longest first */
+	u64 last_turn;
 	struct list_head notices;
 	wait_queue_head_t wait;
 	struct delayed_work grace;
@@ -141,6 +163,7 @@ struct daedalus_buffer {
 
 	/* OUTPUT: the request, until the daemon takes it; NULL then, or if it is broken. */
 	struct daedalus_message_copy *message;
+	struct daedalus_charge *charge; /* from its preparation on */
 	/* And the job that it is from then on. */
 	u64 cookie;
 	struct daedalus_buffer *frame;
@@ -180,6 +203,7 @@ struct daedalus_context {
 	struct list_head waiting_coded;
 	struct list_head waiting_decoded;
 	struct list_head jobs; /* the daemon has them; in decode order */
+	struct list_head owed; /* charges of jobs that it has, but the client no more */
 	struct daedalus_buffer *held;
 	u32 coded_sequence;
 	u32 decoded_sequence;
@@ -229,6 +253,9 @@ void daedalus_try_decoded(struct daedalus_context *ctx, struct v4l2_pix_format_m
 void daedalus_describe_frame(const struct v4l2_pix_format_mplane *format,
 			     struct daedalus_decode *decode);
 
+/* faults.c */
+long daedalus_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
 /* ioctls.c */
 extern const struct v4l2_ioctl_ops daedalus_ioctl_ops;
 #define DAEDALUS_DECODED_OFFSET BIT(30) /* of CAPTURE buffers in mmap() */
@@ -241,6 +268,7 @@ struct daedalus_buffer *daedalus_find_job(struct daedalus_context *ctx, u64 cook
 void daedalus_fail_jobs(struct daedalus_context *ctx, bool taken);
 void daedalus_update(struct daedalus_context *ctx);
 void daedalus_flush_held(struct daedalus_context *ctx);
+void daedalus_settle_all(struct daedalus_context *ctx);
 
 /* messages.c */
 size_t daedalus_message_size(void);
@@ -255,8 +283,10 @@ void daedalus_init_users(struct daedalus_device *dev);
 int daedalus_join_user(struct daedalus_context *ctx);
 void daedalus_end_session(struct daedalus_context *ctx);
 void daedalus_leave_user(struct daedalus_context *ctx);
-int daedalus_charge_request(struct daedalus_context *ctx);
-void daedalus_uncharge_request(struct daedalus_context *ctx);
+struct daedalus_user *daedalus_join_media(struct daedalus_device *dev);
+void daedalus_leave_media(struct daedalus_user *user);
+struct daedalus_charge *daedalus_charge_request(struct daedalus_context *ctx, unsigned long size);
+void daedalus_uncharge_request(struct daedalus_charge *charge);
 int daedalus_charge_memory(struct daedalus_user *user, unsigned long size);
 void daedalus_uncharge_memory(struct daedalus_user *user, unsigned long size);
 

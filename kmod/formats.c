@@ -46,10 +46,12 @@ unsigned int daedalus_depth(u32 pixelformat)
 /* The @n'th codec that the daemon has, or had when there was one. */
 const struct daedalus_codec *daedalus_nth_codec(struct daedalus_device *dev, unsigned int n)
 {
+	/* Once: the next daemon may have others, and each has at least one. */
+	u32 codecs = READ_ONCE(dev->daemon_caps.codecs);
 	unsigned int i;
 
 	for (i = 0; i < daedalus_num_codecs; i++)
-		if ((daedalus_codecs[i].bit & READ_ONCE(dev->daemon_caps.codecs)) && !n--)
+		if ((daedalus_codecs[i].bit & codecs) && !n--)
 			return &daedalus_codecs[i];
 	return NULL;
 }

@@ -159,6 +159,39 @@ void daedalus_update(struct daedalus_context *ctx)
 	mutex_unlock(&ctx->jobs_lock);
 }
 
+/* The daemon has done with a job that its client has back already. Called with jobs_lock held. */
+static void daedalus_settle(struct daedalus_charge *charge)
+{
+	list_del(&charge->list);
+	daedalus_uncharge_request(charge);
+}
+
+/* There is no daemon any more that has anything of this context, or there soon will be none. */
+static void daedalus_settle_all_locked(struct daedalus_context *ctx)
+{
+	struct daedalus_charge *charge, *next;
+
+	list_for_each_entry_safe(charge, next, &ctx->owed, list)
+		daedalus_settle(charge);
+}
+
+void daedalus_settle_all(struct daedalus_context *ctx)
+{
+	mutex_lock(&ctx->jobs_lock);
+	daedalus_settle_all_locked(ctx);
+	mutex_unlock(&ctx->jobs_lock);
+}
+
+/* A job goes back to its client, and the daemon has it still. Called with jobs_lock held. */
+static void daedalus_owe(struct daedalus_context *ctx, struct daedalus_buffer *job)
+{
+	if (WARN_ON_ONCE(!job->charge))
+		return;
+	job->charge->cookie = job->cookie;
+	list_add_tail(&job->charge->list, &ctx->owed);
+	job->charge = NULL;
+}
+
 /* A job ends without a picture. */
 static void daedalus_fail_job(struct daedalus_buffer *job)
 {
@@ -211,6 +244,7 @@ struct daedalus_buffer *daedalus_find_job(struct daedalus_context *ctx, u64 cook
 /* The daemon has done a job. */
 int daedalus_finish_job(struct daedalus_context *ctx, u64 cookie, u32 status)
 {
+	struct daedalus_charge *charge, *next;
 	struct daedalus_buffer *job;
 
 	mutex_lock(&ctx->jobs_lock);
@@ -219,6 +253,10 @@ int daedalus_finish_job(struct daedalus_context *ctx, u64 cookie, u32 status)
 		job->finished = true;
 		job->status = status;
 		daedalus_retire_finished(ctx);
+	} else {
+		list_for_each_entry_safe(charge, next, &ctx->owed, list)
+			if (charge->cookie == cookie)
+				daedalus_settle(charge);
 	}
 	mutex_unlock(&ctx->jobs_lock);
 	return job ? 0 : -ENOENT;
@@ -230,10 +268,12 @@ void daedalus_fail_jobs(struct daedalus_context *ctx, bool taken)
 	struct daedalus_buffer *job;
 
 	mutex_lock(&ctx->jobs_lock);
-	if (taken)
+	if (taken) {
+		daedalus_settle_all_locked(ctx);
 		list_for_each_entry(job, &ctx->jobs, list)
 			if (!job->finished)
 				daedalus_fail_job(job);
+	}
 	while (!taken && (job = daedalus_claim(ctx)))
 		daedalus_fail_job(job);
 	daedalus_retire_finished(ctx);
@@ -315,6 +355,9 @@ static void daedalus_buf_cleanup(struct vb2_buffer *vb)
 	struct daedalus_notice *forget = buffer->forget;
 
 	atomic_dec(&ctx->dev->statistics.buffers);
+	/* One that was prepared and never queued. */
+	daedalus_uncharge_request(buffer->charge);
+	buffer->charge = NULL;
 	buffer->forget = NULL;
 	if (!forget)
 		return;
@@ -330,12 +373,22 @@ static void daedalus_buf_cleanup(struct vb2_buffer *vb)
 static int daedalus_buf_prepare(struct vb2_buffer *vb)
 {
 	struct daedalus_context *ctx = vb2_get_drv_priv(vb->vb2_queue);
+	struct daedalus_buffer *buffer = to_daedalus_buffer(vb);
 	unsigned int i;
 
 	if (V4L2_TYPE_IS_OUTPUT(vb->type)) {
-		if (vb2_get_plane_payload(vb, 0) <= vb->planes[0].data_offset)
+		unsigned long payload = vb2_get_plane_payload(vb, 0);
+		unsigned long skipped = vb->planes[0].data_offset;
+		struct daedalus_charge *charge;
+
+		/* A daemon has room for messages of this size. */
+		if (payload <= skipped || payload - skipped > DAEDALUS_MAX_CODED_SIZE)
 			return -EINVAL;
-		return daedalus_charge_request(ctx);
+		charge = daedalus_charge_request(ctx, payload - skipped);
+		if (IS_ERR(charge))
+			return PTR_ERR(charge);
+		buffer->charge = charge;
+		return 0;
 	}
 	/* It may have been made for another format. */
 	if (vb->num_planes != ctx->decoded_format.num_planes)
@@ -349,8 +402,10 @@ static int daedalus_buf_prepare(struct vb2_buffer *vb)
 /* The client has the buffer again, or never queued it. */
 static void daedalus_buf_finish(struct vb2_buffer *vb)
 {
-	if (V4L2_TYPE_IS_OUTPUT(vb->type))
-		daedalus_uncharge_request(vb2_get_drv_priv(vb->vb2_queue));
+	struct daedalus_buffer *buffer = to_daedalus_buffer(vb);
+
+	daedalus_uncharge_request(buffer->charge);
+	buffer->charge = NULL;
 }
 
 static void daedalus_buf_queue(struct vb2_buffer *vb)
@@ -399,6 +454,7 @@ static void daedalus_stop_streaming(struct vb2_queue *queue)
 	list_for_each_entry(buffer, &ctx->jobs, list) {
 		if (buffer->finished)
 			continue;
+		daedalus_owe(ctx, buffer);
 		daedalus_fail_job(buffer);
 		atomic64_inc(&ctx->dev->statistics.cancelled);
 		cancelled = true;

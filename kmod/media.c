@@ -81,22 +81,37 @@ void daedalus_unregister_media(struct daedalus_device *dev)
 	media_entity_cleanup(&dev->sink);
 }
 
+struct daedalus_request {
+	struct media_request req;
+	struct daedalus_user *user;
+};
+
 /*
  * A request refers to the media device and can outlive the files that made it, so
  * each one keeps the module.
  */
 static struct media_request *daedalus_req_alloc(struct media_device *mdev)
 {
-	struct media_request *req = kzalloc_obj(*req);
+	struct daedalus_device *dev = container_of(mdev, struct daedalus_device, mdev);
+	struct daedalus_request *request = kzalloc_obj(*request);
 
-	if (req)
-		__module_get(THIS_MODULE);
-	return req;
+	if (!request)
+		return NULL;
+	request->user = daedalus_join_media(dev);
+	if (!request->user) {
+		kfree(request);
+		return NULL;
+	}
+	__module_get(THIS_MODULE);
+	return &request->req;
 }
 
 static void daedalus_req_free(struct media_request *req)
 {
-	kfree(req);
+	struct daedalus_request *request = container_of(req, struct daedalus_request, req);
+
+	daedalus_leave_media(request->user);
+	kfree(request);
 	module_put(THIS_MODULE);
 }
 
@@ -121,6 +136,10 @@ static int daedalus_req_validate(struct media_request *req)
 		return -ENOENT;
 	if (count > 1)
 		return -EINVAL;
+	/* Controls of another session would never be completed. */
+	list_for_each_entry(obj, &req->objects, list)
+		if (!vb2_request_object_is_buffer(obj) && obj->priv != &ctx->controls)
+			return -EINVAL;
 
 	hdl = v4l2_ctrl_request_hdl_find(req, &ctx->controls);
 	if (!hdl)

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Messages to the daemon. A request is copied when its client queues it, in the client's
- * own context: controls can be locked by a client for as long as it likes (they are read
- * from its memory), which nobody else must have to wait for.
+ * own context and with the client's locks, which the daemon need not take then.
  */
 #include <linux/cred.h>
 #include <linux/pid.h>

@@ -19,22 +19,16 @@ MODULE_PARM_DESC(sessions_per_user, "how often one user may have the video devic
 
 static unsigned int daedalus_max_requests = 512;
 module_param_named(requests_per_user, daedalus_max_requests, uint, 0644);
-MODULE_PARM_DESC(requests_per_user, "how many coded buffers one user may have queued");
+MODULE_PARM_DESC(requests_per_user, "how many coded buffers one user may have queued, or have taken "
+				    "back while the daemon still has them");
+
+/* Media requests for each of these, most of them idle: each has a copy of all controls. */
+#define DAEDALUS_MEDIA_REQUESTS 4
 
 static unsigned int daedalus_max_memory;
 module_param_named(memory_per_user, daedalus_max_memory, uint, 0644);
 MODULE_PARM_DESC(memory_per_user, "MiB of buffers that one user may have; a quarter of all memory "
 				  "unless given");
-
-struct daedalus_user {
-	struct list_head list; /* in daedalus_device.users */
-	kuid_t uid;
-	struct daedalus_device *dev;
-	unsigned int references; /* of contexts and memory, under users_lock */
-	unsigned int sessions; /* that are open, under users_lock */
-	atomic_t requests;
-	atomic64_t bytes;
-};
 
 void daedalus_init_users(struct daedalus_device *dev)
 {
@@ -120,22 +114,75 @@ void daedalus_leave_user(struct daedalus_context *ctx)
 		daedalus_put_user(ctx->user);
 }
 
-/* A coded buffer is about to be queued. */
-int daedalus_charge_request(struct daedalus_context *ctx)
+/* The calling process wants a media request. Its user, or NULL if that is one too many. */
+struct daedalus_user *daedalus_join_media(struct daedalus_device *dev)
 {
-	if (atomic_inc_return(&ctx->user->requests) <= READ_ONCE(daedalus_max_requests) ||
-	    capable(CAP_SYS_RESOURCE))
-		return 0;
-	atomic_dec(&ctx->user->requests);
-	return -EDQUOT;
+	u64 limit = (u64)READ_ONCE(daedalus_max_requests) * DAEDALUS_MEDIA_REQUESTS;
+	struct daedalus_user *user;
+
+	mutex_lock(&dev->users_lock);
+	user = daedalus_find_user(dev, current_uid());
+	if (user && user->media_requests >= limit && !capable(CAP_SYS_RESOURCE)) {
+		daedalus_drop_user(user);
+		user = NULL;
+	}
+	if (user) {
+		user->references++;
+		user->media_requests++;
+	}
+	mutex_unlock(&dev->users_lock);
+	return user;
 }
 
-void daedalus_uncharge_request(struct daedalus_context *ctx)
+void daedalus_leave_media(struct daedalus_user *user)
 {
-	atomic_dec(&ctx->user->requests);
+	struct daedalus_device *dev = user->dev;
+
+	mutex_lock(&dev->users_lock);
+	user->media_requests--;
+	user->references--;
+	daedalus_drop_user(user);
+	mutex_unlock(&dev->users_lock);
 }
 
-/* Memory is about to be allocated, others' (DMABUF) is their makers' affair. */
+/*
+ * A coded buffer is about to be queued, with so many bytes, which are copied. It counts until
+ * its client has it back and the daemon has done with it: who takes requests back and makes
+ * others could otherwise fill the daemon, which decodes them all.
+ */
+struct daedalus_charge *daedalus_charge_request(struct daedalus_context *ctx, unsigned long size)
+{
+	struct daedalus_charge *charge = kzalloc_obj(*charge);
+	int ret = -EDQUOT;
+
+	if (!charge)
+		return ERR_PTR(-ENOMEM);
+	if (atomic_inc_return(&ctx->user->requests) > READ_ONCE(daedalus_max_requests) &&
+	    !capable(CAP_SYS_RESOURCE))
+		goto uncharge;
+	ret = daedalus_charge_memory(ctx->user, size);
+	if (ret)
+		goto uncharge;
+	charge->user = ctx->user;
+	charge->size = size;
+	return charge;
+
+uncharge:
+	atomic_dec(&ctx->user->requests);
+	kfree(charge);
+	return ERR_PTR(ret);
+}
+
+void daedalus_uncharge_request(struct daedalus_charge *charge)
+{
+	if (!charge)
+		return;
+	atomic_dec(&charge->user->requests);
+	daedalus_uncharge_memory(charge->user, charge->size);
+	kfree(charge);
+}
+
+/* Memory is about to be allocated; others' (DMABUF) is their makers' affair. */
 int daedalus_charge_memory(struct daedalus_user *user, unsigned long size)
 {
 	s64 limit = (s64)READ_ONCE(daedalus_max_memory) << 20;

@@ -17,9 +17,10 @@ use nix::{
     errno::Errno,
     sys::{
         socket::{
-            AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt,
+            AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind as bind_to, connect,
+            getsockopt, listen, socket, sockopt,
         },
-        stat::{Mode, umask},
+        stat::{Mode, fchmod},
     },
     unistd::User,
 };
@@ -121,11 +122,13 @@ fn bind(path: &Path, mode: u32, user: Option<&User>) -> io::Result<UnixListener>
         }
         fs::remove_file(path)?;
     }
-    // Nobody gets in who may not, at no moment.
-    let before = umask(Mode::from_bits_truncate(!mode & 0o777));
-    let listener = UnixListener::bind(path);
-    umask(before);
-    let listener = listener?;
+    let ours = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    // Its file begins with these permissions: nobody gets in who may not, at no moment. (unix(7) has none of it; it is
+    // how Linux makes the file.)
+    fchmod(&ours, Mode::from_bits_truncate(mode))?;
+    bind_to(ours.as_raw_fd(), &UnixAddr::new(path)?)?;
+    listen(&ours, Backlog::MAXCONN)?;
+    let listener = UnixListener::from(ours);
     if let Some(user) = user {
         chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
     }
@@ -142,8 +145,6 @@ mod tests {
         thread,
         time::Duration,
     };
-
-    use nix::sys::socket::{Backlog, bind as bind_to, listen};
 
     use super::*;
 

@@ -15,6 +15,7 @@ use daedalus_tests::player::Player;
 use daedalus_tests::{corpus, kernel};
 use libtest_mimic::{Arguments, Failed, Trial};
 
+mod accounts;
 mod choice;
 mod compliance;
 mod damage;
@@ -64,6 +65,13 @@ const TESTS: &[(&str, Test)] = &[
     ("grace::requests_wait_for_a_daemon", grace::requests_wait_for_a_daemon),
     ("grace::requests_fail_when_none_comes", grace::requests_fail_when_none_comes),
     ("imports::of_wrong_lengths", imports::of_wrong_lengths),
+    ("accounts::of_large_data", accounts::of_large_data),
+    ("accounts::of_removed_buffers", accounts::of_removed_buffers),
+    ("accounts::of_what_is_taken_back", accounts::of_what_is_taken_back),
+    ("accounts::of_turns", accounts::of_turns),
+    ("accounts::of_media_requests", accounts::of_media_requests),
+    ("accounts::of_sessions_that_end", accounts::of_sessions_that_end),
+    ("accounts::of_pages_that_do_not_come", accounts::of_pages_that_do_not_come),
     ("ioctls::seven_for_each_picture", ioctls::seven_for_each_picture),
     ("choice::of_the_device", choice::of_the_device),
     ("choice::without_memory", choice::without_memory),

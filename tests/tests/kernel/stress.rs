@@ -33,14 +33,14 @@ pub fn of_random_calls(bed: &Bed) -> Result<(), Failed> {
     // User-mode Linux has little memory, and what is exported lives as long as its descriptor.
     let _memory = Parameter::set("memory_per_user", 64)?;
     let mut dice = Dice::new(20_261_128);
-    for node in [device::video()?, media()?] {
+    for node in [device::video()?, device::media()?] {
         fs::set_permissions(&node, fs::Permissions::from_mode(0o666))
             .map_err(|e| format!("{}: {e}", node.display()))?;
     }
     for round in 0..rounds {
         let mut command = process::command(&program);
         command.arg((round * PROCESSES).to_string()).arg(ROUND.to_string());
-        command.arg(PROCESSES.to_string()).arg(device::video()?).arg(media()?);
+        command.arg(PROCESSES.to_string()).arg(device::video()?).arg(device::media()?);
         let said = thread::scope(|scope| {
             let limit = Duration::from_secs(ROUND * 10);
             let calls = scope.spawn(move || process::run(&mut command, limit));
@@ -93,18 +93,4 @@ fn disturb(daemon: Daemon, log: &Path, dice: &mut Dice) -> Result<Daemon, String
         }
         _ => Ok(daemon),
     }
-}
-
-/// The media device beside the video device.
-fn media() -> Result<PathBuf, String> {
-    let video = device::video()?;
-    let name = video.file_name().and_then(|name| name.to_str()).ok_or("no name")?;
-    let device = format!("/sys/class/video4linux/{name}/device");
-    let entries = fs::read_dir(&device).map_err(|e| format!("{device}: {e}"))?;
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .find(|name| name.starts_with("media"))
-        .map(|name| Path::new("/dev").join(name))
-        .ok_or_else(|| format!("{device} has no media device"))
 }

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The framework reads and writes values of controls in their client's memory while it holds
+ * the lock of the session's controls. MEDIA_REQUEST_IOC_QUEUE and closing the video device
+ * wait for that lock, and hold one meanwhile that all sessions share. But a page of a client's
+ * memory may never come: of a file whose server is a process (FUSE), or of userfaultfd. So such
+ * calls run without page faults, and what is missing is waited for in between, with no lock.
+ */
+#include <linux/compat.h>
+#include <linux/fs.h>
+#include <linux/minmax.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+#include <linux/videodev2.h>
+#include <media/v4l2-ioctl.h>
+
+#include "driver.h"
+
+/* No value of a control is longer. */
+#define DAEDALUS_MAX_VALUE SZ_64K
+
+/* How often pages may be gone again when they are needed. */
+#define DAEDALUS_MAX_FAULTS 64
+
+#ifdef CONFIG_COMPAT
+/* What 32-bit processes of 64-bit kernels have as struct v4l2_ext_controls. */
+struct daedalus_ext_controls32 {
+	__u32 which;
+	__u32 count;
+	__u32 error_idx;
+	__s32 request_fd;
+	__u32 reserved[1];
+	compat_caddr_t controls;
+};
+#endif
+
+/* The list of controls of a call, and its length in @count. NULL if it cannot be read. */
+static struct v4l2_ext_control __user *daedalus_control_list(void __user *arg, u32 *count)
+{
+	struct v4l2_ext_controls controls;
+
+#ifdef CONFIG_COMPAT
+	/* struct v4l2_ext_control is the same to them, but for the pointer. */
+	if (in_compat_syscall()) {
+		struct daedalus_ext_controls32 controls32;
+
+		if (fault_in_safe_writeable(arg, sizeof(controls32)) ||
+		    copy_from_user(&controls32, arg, sizeof(controls32)))
+			return NULL;
+		*count = controls32.count;
+		return compat_ptr(controls32.controls);
+	}
+#endif
+	if (fault_in_safe_writeable(arg, sizeof(controls)) ||
+	    copy_from_user(&controls, arg, sizeof(controls)))
+		return NULL;
+	*count = controls.count;
+	return controls.controls;
+}
+
+static void __user *daedalus_control_value(const struct v4l2_ext_control *control)
+{
+#ifdef CONFIG_COMPAT
+	if (in_compat_syscall())
+		return compat_ptr((u32)control->value);
+#endif
+	return control->ptr;
+}
+
+/* Waits for everything that a call with a list of controls touches. */
+static int daedalus_fault_in(void __user *arg, bool writes)
+{
+	struct v4l2_ext_control __user *list;
+	u32 i, count;
+
+	list = daedalus_control_list(arg, &count);
+	/* More than that the framework refuses. */
+	count = min_t(u32, count, V4L2_CID_MAX_CTRLS);
+	if (!list || fault_in_safe_writeable((char __user *)list, count * sizeof(*list)))
+		return -EFAULT;
+	for (i = 0; i < count; i++) {
+		struct v4l2_ext_control control;
+		void __user *value;
+		size_t size;
+
+		if (copy_from_user(&control, list + i, sizeof(control)))
+			return -EFAULT;
+		value = daedalus_control_value(&control);
+		size = min_t(size_t, control.size, DAEDALUS_MAX_VALUE);
+		if (!size)
+			continue;
+		if (writes ? fault_in_safe_writeable(value, size) : fault_in_readable(value, size))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+long daedalus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	unsigned int number = _IOC_TYPE(cmd) == 'V' ? _IOC_NR(cmd) : 0;
+	bool writes = number == _IOC_NR(VIDIOC_G_EXT_CTRLS);
+	unsigned int i;
+	long ret;
+
+	if (!writes && number != _IOC_NR(VIDIOC_S_EXT_CTRLS) &&
+	    number != _IOC_NR(VIDIOC_TRY_EXT_CTRLS))
+		return video_ioctl2(file, cmd, arg);
+	for (i = 0; i < DAEDALUS_MAX_FAULTS; i++) {
+		pagefault_disable();
+		ret = video_ioctl2(file, cmd, arg);
+		pagefault_enable();
+		if (ret != -EFAULT)
+			return ret;
+		ret = daedalus_fault_in((void __user *)arg, writes);
+		if (ret)
+			return ret;
+		if (signal_pending(current))
+			return -ERESTARTSYS;
+	}
+	return -EFAULT;
+}

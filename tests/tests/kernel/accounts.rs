@@ -1,0 +1,77 @@
+//! What counts for whom, for how long, and whose turn it is (`accounts.c`).
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use daedalus_tests::kernel::{Daemon, Statistics};
+use daedalus_tests::{compile, process};
+use libtest_mimic::Failed;
+
+use crate::parameter::Parameter;
+use crate::{Bed, device};
+
+/// Coded buffers that a user may have here.
+const LIMIT: u32 = 5;
+
+/// Nothing of it takes long; who waits for a page would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Plays a scenario.
+fn play(bed: &Bed, scenario: &str, limit: u32) -> Result<(), Failed> {
+    let program = bed.file("accounts");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel/accounts.c");
+    compile::c(&[source], &program, &[])?;
+    // The module has no video device before the first daemon.
+    Daemon::start(&bed.file("accounts.log"), &[])?.stop()?;
+    let _limit = Parameter::set("requests_per_user", limit)?;
+    // Ordinary users are among its clients.
+    let nodes = [device::video()?, device::media()?];
+    let mut before = Vec::new();
+    for node in &nodes {
+        before.push(fs::metadata(node)?.permissions());
+        fs::set_permissions(node, Permissions::from_mode(0o666))?;
+    }
+    let mut command = process::command(&program);
+    command.args(&nodes).arg(scenario).arg(limit.to_string());
+    let done = process::run(&mut command, PATIENCE).map_err(|e| e.to_string());
+    for (node, permissions) in nodes.iter().zip(before) {
+        fs::set_permissions(node, permissions)?;
+    }
+    let done = done?;
+    println!("{}", done.text().trim());
+    if !done.status.success() {
+        return Err(format!("{scenario}: {}:\n{}", done.ending(), done.log_tail(5)).into());
+    }
+    let users = Statistics::wait_for_idle()?.users;
+    if users == 0 { Ok(()) } else { Err(format!("{users} users are remembered").into()) }
+}
+
+pub fn of_large_data(bed: &Bed) -> Result<(), Failed> {
+    play(bed, "large", LIMIT)
+}
+
+pub fn of_removed_buffers(bed: &Bed) -> Result<(), Failed> {
+    play(bed, "removed", LIMIT)
+}
+
+pub fn of_what_is_taken_back(bed: &Bed) -> Result<(), Failed> {
+    play(bed, "owed", LIMIT)
+}
+
+pub fn of_turns(bed: &Bed) -> Result<(), Failed> {
+    play(bed, "turns", 512)
+}
+
+pub fn of_media_requests(bed: &Bed) -> Result<(), Failed> {
+    play(bed, "media", LIMIT)
+}
+
+pub fn of_sessions_that_end(bed: &Bed) -> Result<(), Failed> {
+    play(bed, "ends", 512)
+}
+
+pub fn of_pages_that_do_not_come(bed: &Bed) -> Result<(), Failed> {
+    play(bed, "stalls", 512)
+}
