@@ -19,8 +19,9 @@ MODULE_PARM_DESC(sessions_per_user, "how often one user may have the video devic
 
 static unsigned int daedalus_max_requests = 512;
 module_param_named(requests_per_user, daedalus_max_requests, uint, 0644);
-MODULE_PARM_DESC(requests_per_user, "how many coded buffers one user may have queued, or have taken "
-				    "back while the daemon still has them");
+MODULE_PARM_DESC(requests_per_user,
+		 "how many coded buffers one user may have queued, or have taken "
+		 "back while the daemon still has them");
 
 /* Media requests for each of these, most of them idle: each has a copy of all controls. */
 #define DAEDALUS_MEDIA_REQUESTS 4

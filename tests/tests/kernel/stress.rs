@@ -2,7 +2,7 @@
 //! nothing is left over, and films are right again afterwards.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use std::{fs, thread};
 
