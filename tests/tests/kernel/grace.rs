@@ -20,8 +20,9 @@ pub fn requests_wait_for_a_daemon(bed: &Bed) -> Result<(), Failed> {
     let _grace = Parameter::set("grace_ms", 60_000)?;
     let got = thread::scope(|scope| {
         let client = scope.spawn(|| Client::GstreamerV4l2.decode(&stream, &bed.setting));
-        // GStreamer itself waits for a second at the most.
-        while Statistics::read()?.jobs == 0 {
+        // It has its buffers, and queues the first of them while the daemon starts. (GStreamer itself waits for a second
+        // at the most.)
+        while Statistics::read()?.buffers == 0 {
             if client.is_finished() {
                 return Err(format!("the client did not wait: {:?}", client.join()));
             }
