@@ -1,9 +1,10 @@
 //! The loop: a message in, a call on its session.
 
-use std::{collections::HashMap, io, os::fd::BorrowedFd, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, mem, os::fd::BorrowedFd, sync::Arc, time::Duration};
 
 use daedalus_engine as engine;
 use daedalus_uapi::{
+    Codec,
     control::codec_name,
     protocol::{Decode, Head, Message},
 };
@@ -25,6 +26,15 @@ use crate::{
 
 /// How long sessions have to finish the picture that they are at when the daemon ends.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After how many milliseconds without a message sessions that are ending are looked at.
+const SWEEP: u8 = 100;
+
+/// Decoders that one user's sessions may have, those of sessions that are still ending included. The module counts a
+/// session until its file is closed (`sessions_per_user`, 64 unless changed), when its decoder may be at a picture that
+/// takes long: who opens and closes sessions again and again would have ever more threads here. Twice as many, so that
+/// nobody is refused who closes all of them and opens as many at once. As in the module, root is not limited.
+const MOST_OF_USER: usize = 128;
 
 /// The largest size of messages that is believed.
 const MAX_MESSAGE: usize = 1 << 30;
@@ -77,8 +87,8 @@ impl Pump {
     /// as failed. An error if the device fails.
     pub fn run(mut self, stop: BorrowedFd<'_>) -> Result<()> {
         let served = self.serve(stop);
-        for (_, session) in self.sessions.drain() {
-            self.reaper.take(session.close());
+        for session in mem::take(&mut self.sessions).into_values() {
+            self.end(session);
         }
         if !self.reaper.finish(PATIENCE) {
             log::warn!("some sessions have not ended after {} s", PATIENCE.as_secs());
@@ -92,7 +102,9 @@ impl Pump {
         loop {
             let mut fds = [device.poll_fd(), stop, completer.alarm()]
                 .map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-            match poll(&mut fds, PollTimeout::NONE) {
+            self.reaper.sweep();
+            let timeout = if self.reaper.is_empty() { PollTimeout::NONE } else { SWEEP.into() };
+            match poll(&mut fds, timeout) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(Error::System("poll", errno.into())),
             }
@@ -114,7 +126,7 @@ impl Pump {
 
     /// Reads and handles one message, if there is one.
     fn step(&mut self, device: &dyn Device) -> Result<()> {
-        let mut message = std::mem::take(&mut self.message);
+        let mut message = mem::take(&mut self.message);
         let length = match device.read(&mut message) {
             Ok(0) => Err(Error::Gone),
             Ok(length) => Ok(length),
@@ -145,16 +157,16 @@ impl Pump {
                     "session {session}: {codec} for process {pid} of user {uid}");
                 if let Some(former) = self.sessions.remove(&session) {
                     log::error!(session; "session {session} was open already");
-                    self.reaper.take(former.close());
+                    self.end(former);
                 }
-                let engine = engine::Session::new(codec, &self.options);
+                let engine = self.engine(codec, uid);
                 let opened = Session::open(session, codec, (uid, pid), engine, &self.watch);
                 self.sessions.insert(session, opened);
             }
             Message::Close { session } => match self.sessions.remove(&session) {
                 Some(ended) => {
                     ended.say_end();
-                    self.reaper.take(ended.close());
+                    self.end(ended);
                 }
                 None => log::debug!("session {session} was not open"),
             },
@@ -169,6 +181,26 @@ impl Pump {
                 }
             }
             Message::Decode(request) => self.decode(request),
+        }
+    }
+
+    /// A decoder for a new session of a user, or why it has none.
+    fn engine(&mut self, codec: Codec, uid: u32) -> Result<engine::Session, String> {
+        self.reaper.sweep();
+        let open = self.sessions.values().filter(|session| session.decodes_for(uid)).count();
+        let ending = self.reaper.count(uid);
+        if uid != 0 && open + ending >= MOST_OF_USER {
+            return Err(format!(
+                "no decoder: user {uid} has {open} open sessions, and {ending} that are still ending"
+            ));
+        }
+        engine::Session::new(codec, &self.options).map_err(|error| error.to_string())
+    }
+
+    fn end(&mut self, session: Session) {
+        let uid = session.uid();
+        if let Some(engine) = session.close() {
+            self.reaper.take(uid, engine);
         }
     }
 

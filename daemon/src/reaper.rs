@@ -1,40 +1,56 @@
-//! Where sessions end. Dropping an `engine::Session` waits for the picture that its worker is at; the
-//! others must not wait for that.
+//! Where sessions end. One that is told to end is first through with the picture that it is at, which may take long:
+//! nobody waits for that, but it counts as its user's until then.
 
 use std::{
-    thread::{self, JoinHandle},
+    mem, thread,
     time::{Duration, Instant},
 };
 
 use daedalus_engine as engine;
 
-/// Drops sessions, each in a thread of its own.
-#[derive(Debug, Default)]
-pub struct Reaper(Vec<JoinHandle<()>>);
+/// Sessions that are told to end, until they have.
+#[derive(Default)]
+pub struct Reaper(Vec<Ending>);
+
+struct Ending {
+    uid: u32,
+    session: engine::Session,
+}
 
 impl Reaper {
-    /// Ends a session that has a decoder; returns at once.
-    pub fn take(&mut self, session: Option<engine::Session>) {
-        let Some(session) = session else { return };
-        self.0.retain(|thread| !thread.is_finished());
-        let spawned =
-            thread::Builder::new().name("daedalus end".into()).spawn(move || drop(session));
-        match spawned {
-            Ok(thread) => self.0.push(thread),
-            // The session was dropped with the thread that could not be.
-            Err(error) => log::warn!("starting a thread: {error}"),
-        }
+    /// Ends a session of a user; returns at once.
+    pub fn take(&mut self, uid: u32, session: engine::Session) {
+        session.stop();
+        self.0.push(Ending { uid, session });
     }
 
-    /// Waits until all sessions have ended, at most `patience`. False if some have not.
+    /// Forgets those that have ended.
+    pub fn sweep(&mut self) {
+        self.0.retain(|ending| !ending.session.has_ended());
+    }
+
+    /// Whether none is left.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many of a user are left.
+    pub fn count(&self, uid: u32) -> usize {
+        self.0.iter().filter(|ending| ending.uid == uid).count()
+    }
+
+    /// Waits until all sessions have ended, at most `patience`. False if some have not, which the end of the process
+    /// takes along.
     pub fn finish(&mut self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         loop {
-            self.0.retain(|thread| !thread.is_finished());
-            if self.0.is_empty() {
+            self.sweep();
+            if self.is_empty() {
                 return true;
             }
             if Instant::now() >= deadline {
+                // Dropping one would wait for it.
+                self.0.drain(..).for_each(|ending| mem::forget(ending.session));
                 return false;
             }
             thread::sleep(Duration::from_millis(2));

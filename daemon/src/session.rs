@@ -1,6 +1,6 @@
 //! One client's stream: its engine session and its buffers.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{collections::HashSet, fmt::Display, io, sync::Arc};
 
 use daedalus_engine as engine;
 use daedalus_uapi::{
@@ -22,7 +22,7 @@ use crate::{
 /// A session of the module.
 pub struct Session {
     number: u64,
-    /// None if no decoder could be set up: all requests fail.
+    /// None if no decoder could be set up, or the user has too many: all requests fail.
     engine: Option<engine::Session>,
     buffers: Buffers,
     epoch: Epoch,
@@ -33,13 +33,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a session for a client: its user, its process. One whose decoder could not be set up counts, too, and
-    /// refuses what it is asked for.
+    /// Starts a session for a client: its user, its process. One without a decoder counts, too, and refuses what it is
+    /// asked for.
     pub fn open(
         number: u64,
         codec: Codec,
         (uid, pid): (u32, u32),
-        engine: engine::Result<engine::Session>,
+        engine: Result<engine::Session, impl Display>,
         watch: &Arc<Watch>,
     ) -> Session {
         if let Err(error) = &engine {
@@ -55,6 +55,16 @@ impl Session {
             watch: watch.clone(),
             passed_over: HashSet::new(),
         }
+    }
+
+    /// The client's user.
+    pub fn uid(&self) -> u32 {
+        self.statistics.uid()
+    }
+
+    /// Whether it has a decoder, for this user.
+    pub fn decodes_for(&self, uid: u32) -> bool {
+        self.engine.is_some() && self.uid() == uid
     }
 
     /// Takes a request, which is answered exactly once through `completer`.

@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     path::Path,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use daedalus_daemon::{
@@ -22,7 +23,7 @@ use nix::errno::Errno;
 use zerocopy::IntoBytes;
 
 use support::{
-    Bench,
+    Bench, PATIENCE,
     stream::{ALTREF, Layout, PROFILE2, Stream},
 };
 
@@ -136,6 +137,48 @@ fn a_session_that_ends_does_not_stall_the_others() {
     assert_eq!(bench.answer(), (1, queued, Status::Failed));
     let late = stream.decode(&mut bench, 1, 1, 1);
     assert_eq!(bench.answer(), (1, late, Status::Failed), "there is no such session any more");
+}
+
+#[test]
+fn sessions_that_are_ending_count_for_their_user() {
+    const MOST: u64 = 128;
+    const OTHERS: u64 = 1 << 40;
+    let stream = Stream::new(ALTREF, Layout::Nv12);
+    let mut bench = Bench::with_threads(1);
+    (0..2).for_each(|buffer| bench.buffer(buffer, &stream.sizes()));
+    (1..=MOST).for_each(|session| bench.open(session, Codec::Vp9));
+    let gate = bench.gate(bench.next_cookie());
+    let stuck = stream.decode(&mut bench, 1, 0, 0);
+    bench.until_at_gate(stuck);
+    bench.close(1);
+    // What a picture of a new session ends with.
+    let mut last = MOST;
+    let mut try_one = |bench: &mut Bench, user: u32| {
+        last += 1;
+        bench.open_for(user, last, Codec::Vp9);
+        bench.buffer(1, &stream.sizes());
+        stream.decode(bench, last, 0, 1);
+        let (session, _, status) = bench.answer();
+        bench.close(last);
+        assert_eq!(session, last);
+        status
+    };
+    assert_eq!(try_one(&mut bench, 1000), Status::Failed, "one of its sessions is at a picture");
+    assert_eq!(try_one(&mut bench, 1001), Status::Ok, "another user");
+    assert_eq!(try_one(&mut bench, 0), Status::Ok, "root");
+    gate.send(()).unwrap();
+    assert_eq!(bench.answer(), (1, stuck, Status::Ok));
+    // It answers before it has ended.
+    let deadline = Instant::now() + PATIENCE;
+    while try_one(&mut bench, 1000) != Status::Ok {
+        assert!(Instant::now() < deadline, "the session that has ended still counts");
+    }
+    (1..=MOST).for_each(|session| bench.open_for(0, OTHERS + session, Codec::Vp9));
+    let picture = &stream.pictures()[0];
+    bench.buffer(0, &stream.sizes());
+    stream.decode(&mut bench, OTHERS + MOST, 0, 0);
+    assert_eq!(bench.answer().2, Status::Ok);
+    assert!(stream.shows(&bench, 0, picture), "root has as many as it wants");
 }
 
 #[test]

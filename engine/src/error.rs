@@ -37,6 +37,20 @@ pub enum Error {
         /// What is known about the damage.
         what: String,
     },
+    /// The picture is much larger than the frames that its client has.
+    #[error(
+        "{codec}: a picture of {width}x{height}: only {largest} samples are allowed with these frames"
+    )]
+    TooLarge {
+        /// The codec.
+        codec: Codec,
+        /// In luma samples.
+        width: u32,
+        /// In luma samples.
+        height: u32,
+        /// The most luma samples that are allowed.
+        largest: u64,
+    },
     /// The target frame cannot hold the picture.
     #[error("the target frame does not fit: {0}")]
     Target(String),

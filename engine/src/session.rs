@@ -3,6 +3,7 @@
 //! Three kinds of threads work for it: the `worker` writes the bitstream and feeds the decoder, the decoder
 //! has threads of its own, and the `packer` brings finished pictures into their targets.
 
+mod allowance;
 mod leaving;
 mod packer;
 mod room;
@@ -200,6 +201,15 @@ impl Session {
     /// Ends the session although others still have it: answers what is queued, and whatever is submitted later,
     /// with [`Error::Abandoned`], and waits for the threads as dropping it does.
     pub fn close(&self) {
+        if self.owner == std::process::id() {
+            self.stop();
+            self.join();
+        }
+    }
+
+    /// Does the same without waiting: the threads answer and end when they are through with the pictures that
+    /// they are working on.
+    pub fn stop(&self) {
         if self.owner != std::process::id() {
             return;
         }
@@ -208,7 +218,12 @@ impl Session {
             // A worker that died has gone already.
             let _ = messages.send(Message::Close);
         }
-        self.join();
+    }
+
+    /// Whether the threads have ended: everything is answered, the decoder is gone, and dropping the session waits
+    /// for nobody.
+    pub fn has_ended(&self) -> bool {
+        self.threads().iter().all(thread::JoinHandle::is_finished)
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<thread::JoinHandle<()>>> {

@@ -14,3 +14,5 @@ pub mod error;
 mod memory;
 mod object;
 mod present;
+#[cfg(test)]
+mod testing;

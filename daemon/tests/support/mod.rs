@@ -46,7 +46,7 @@ use nix::sys::{
 use zerocopy::IntoBytes;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer: session, cookie, status.
 pub type Answer = (u64, u64, Status);
@@ -136,22 +136,28 @@ impl Bench {
     }
 
     pub fn with_dump(dump: Option<Dump>) -> Bench {
-        Bench::with(dump, None)
+        Bench::with(dump, None, engine::Options::default())
+    }
+
+    /// With so many threads for each decoder.
+    pub fn with_threads(threads: usize) -> Bench {
+        Bench::with(None, None, engine::Options { threads, ..engine::Options::default() })
     }
 
     /// With a control socket at this path, which is there when this returns.
     pub fn with_socket(path: &Path) -> Bench {
-        Bench::with(None, Some(Socket::open(Inherited::default(), path, 0o660, None).unwrap()))
+        let socket = Socket::open(Inherited::default(), path, 0o660, None).unwrap();
+        Bench::with(None, Some(socket), engine::Options::default())
     }
 
-    fn with(dump: Option<Dump>, socket: Option<Socket>) -> Bench {
+    fn with(dump: Option<Dump>, socket: Option<Socket>, options: engine::Options) -> Bench {
         let (daemon, module) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                 .unwrap();
         let (send, answers) = mpsc::channel();
         let fake = Arc::new(Fake { socket: daemon.into(), state: Mutex::default(), answers: send });
         let stop = Arc::new(EventFd::new().unwrap());
-        let pump = Pump::new(fake.clone(), 1 << 20, engine::Options::default(), dump).unwrap();
+        let pump = Pump::new(fake.clone(), 1 << 20, options, dump).unwrap();
         let pump = thread::spawn({
             let stop = stop.clone();
             move || {
@@ -176,13 +182,18 @@ impl Bench {
 
     /// For process 1 of user 1000.
     pub fn open(&self, session: u64, codec: Codec) {
+        self.open_for(1000, session, codec);
+    }
+
+    /// For process 1 of user `uid`.
+    pub fn open_for(&self, uid: u32, session: u64, codec: Codec) {
         let codec = match codec {
             Codec::H264 => CODEC_H264,
             Codec::Vp9 => CODEC_VP9,
             Codec::Av1 => CODEC_AV1,
         };
         let head = Self::head::<OpenMessage>(MSG_OPEN, session);
-        self.send(OpenMessage { head, codec, uid: 1000, pid: 1, reserved: 0 }.as_bytes());
+        self.send(OpenMessage { head, codec, uid, pid: 1, reserved: 0 }.as_bytes());
     }
 
     pub fn close(&self, session: u64) {

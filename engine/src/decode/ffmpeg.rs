@@ -24,7 +24,7 @@ use ffmpeg_sys_next as av;
 
 pub(crate) use self::adaptive::AdaptiveDecoder;
 use self::{
-    capture::{Captures, Taken},
+    capture::{Captures, Flaw, Taken},
     context::{Context, error_text},
     filler::Filler,
 };
@@ -203,7 +203,12 @@ impl FfmpegDecoder {
                 grained: None,
                 damage: damage.or_else(|| (status < 0).then(|| error_text(status))),
             }),
-            Taken::Unsupported(what) => Err(Error::Unsupported { codec, what }),
+            Taken::Flawed(Flaw::Format(format)) => {
+                Err(Error::Unsupported { codec, what: format!("AVPixelFormat {format}") })
+            }
+            Taken::Flawed(Flaw::Size { width, height, largest }) => {
+                Err(Error::TooLarge { codec, width, height, largest })
+            }
             Taken::Nothing if status < 0 => Err(Error::Decode { codec, what: error_text(status) }),
             Taken::Nothing => Err(Error::Decode { codec, what: "no picture in the packet".into() }),
         };
@@ -213,7 +218,8 @@ impl FfmpegDecoder {
 
 impl Decoder for FfmpegDecoder {
     fn send(&mut self, packet: Packet<'_>, out: &mut Vec<Output>) {
-        let Packet { id, bytes, first_field, .. } = packet;
+        let Packet { id, bytes, first_field, largest, .. } = packet;
+        self.captures.allow(largest);
         let Ok(pts) = i64::try_from(id) else {
             let what = format!("timestamp {id}");
             let picture = Err(Error::Invalid { codec: self.codec, what });

@@ -44,13 +44,23 @@ pub(crate) struct Packet<'a> {
     /// Its request came before the picture before it was decoded, or, of the first one, another came before
     /// anybody waited for it: the client works ahead.
     pub queued: bool,
+    /// Luma samples of the largest picture that may be decoded. It does not shrink from packet to packet.
+    pub largest: u64,
 }
 
 #[cfg(test)]
 impl<'a> Packet<'a> {
-    /// A packet that is no first field.
+    /// A packet that is no first field, with a picture of any size.
     pub fn plain(id: u64, bytes: &'a [u8]) -> Packet<'a> {
-        Packet { id, bytes, first_field: None, key: false, parts: 1, queued: false }
+        Packet {
+            id,
+            bytes,
+            first_field: None,
+            key: false,
+            parts: 1,
+            queued: false,
+            largest: u64::MAX,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Sessions with a writer and a decoder that the tests see through.
 
+mod sizes;
+
 use std::{
     sync::{Mutex, mpsc::Receiver},
     time::Duration,
@@ -323,6 +325,29 @@ fn a_session_that_is_closed_answers_everything_and_has_no_threads() {
     bench.submit(3000, "b", false);
     assert_eq!(bench.answered.try_recv(), Ok((3000, Err(Error::Abandoned))));
     bench.session.close();
+}
+
+#[test]
+fn a_session_that_is_told_to_stop_ends_by_itself() {
+    let bench = Bench::new();
+    let (entered, enters) = mpsc::channel();
+    let (open, opened) = mpsc::channel();
+    bench.submit_to(Arc::new(Gate { entered, opened: Mutex::new(opened) }), 1000, "a", false);
+    enters.recv().unwrap();
+    bench.submit(2000, "b", false);
+    bench.session.stop();
+    assert!(!bench.session.has_ended(), "it is at a picture");
+    assert!(bench.answered.try_recv().is_err());
+    open.send(()).unwrap();
+    assert_eq!(bench.answered.recv(), Ok((1000, Ok(()))));
+    assert_eq!(bench.answered.recv(), Ok((2000, Err(Error::Abandoned))));
+    // Its decoder is the first to go.
+    assert_eq!(bench.seen.iter().collect::<Vec<_>>(), ["1:a"]);
+    while !bench.session.has_ended() {
+        thread::yield_now();
+    }
+    bench.submit(3000, "c", false);
+    assert_eq!(bench.answered.try_recv(), Ok((3000, Err(Error::Abandoned))));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Reply, Request, Ticket,
+    allowance::Allowance,
     packer::{Destination, Packer},
 };
 use crate::{
@@ -70,6 +71,7 @@ pub(super) struct Worker {
     packet: Vec<u8>,
     /// The bytes of the request that came last.
     written: Vec<u8>,
+    allowance: Allowance,
     /// A first field whose second field is still to come (`hold_capture`).
     held: Option<Waiting>,
     /// The number of the picture that was taken last. Clients may give one timestamp to several.
@@ -100,6 +102,7 @@ impl Worker {
             waiting: VecDeque::new(),
             packet: Vec::new(),
             written: Vec::new(),
+            allowance: Allowance::default(),
             held: None,
             last_id: 0,
             last_timestamp: 0,
@@ -205,8 +208,16 @@ impl Worker {
 
     fn decode(&mut self, ticket: Ticket, request: Request, reply: Reply, queued: bool) {
         let Request { timestamp, controls, data, hold_capture, target, ungrained } = request;
+        for target in target.iter().chain(&ungrained) {
+            self.allowance.grow(&target.layout());
+        }
         self.written.clear();
-        let step = match self.writer.write(timestamp, &controls, &data, &mut self.written) {
+        // The writer learns nothing of a picture that the decoder does not get.
+        let written = self
+            .allowance
+            .check(&controls)
+            .and_then(|()| self.writer.write(timestamp, &controls, &data, &mut self.written));
+        let step = match written {
             Ok(step) => step,
             Err(error) => {
                 self.send_packet();
@@ -265,7 +276,9 @@ impl Worker {
         if let Some(waiting) = self.held.take() {
             let Waiting { id, step: Step { first_field, key, parts, .. }, queued, .. } = waiting;
             self.waiting.push_back(waiting);
-            let packet = Packet { id, bytes: &self.packet, first_field, key, parts, queued };
+            let largest = self.allowance.largest();
+            let bytes = &self.packet;
+            let packet = Packet { id, bytes, first_field, key, parts, queued, largest };
             self.decoder.send(packet, &mut self.outputs);
             self.packet.clear();
             self.deliver();

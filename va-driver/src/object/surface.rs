@@ -68,6 +68,8 @@ struct Kept {
 }
 
 struct State {
+    /// The process whose threads answer what is under way.
+    owner: u32,
     /// Requests under way that write this surface.
     pending: u32,
     /// How many pictures for this surface have ended and not been submitted: those that their stream
@@ -86,6 +88,22 @@ struct State {
     request: u64,
     /// The stream of the last picture: keeps its decoder alive for later pictures that refer to it.
     stream: Option<Arc<Stream>>,
+}
+
+impl State {
+    /// In a child of a fork nobody answers what was under way at the fork: the parent's threads are not there. It
+    /// counts as answered, and lost.
+    fn adopt(&mut self) {
+        let here = std::process::id();
+        if self.owner == here {
+            return;
+        }
+        self.owner = here;
+        if self.pending > 0 {
+            self.pending = 0;
+            self.outcome = Err(Error::Decoding("the picture is another process'".into()));
+        }
+    }
 }
 
 impl Surface {
@@ -108,6 +126,7 @@ impl Surface {
             coded_height,
             memory: Arc::new(memory),
             state: Mutex::new(State {
+                owner: std::process::id(),
                 pending: 0,
                 kept: 0,
                 building: None,
@@ -218,7 +237,9 @@ impl Surface {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.adopt();
+        state
     }
 
     /// vaBeginPicture: `context` starts a picture for this surface. Fails while another context is

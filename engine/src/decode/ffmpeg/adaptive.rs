@@ -28,8 +28,9 @@ pub(crate) struct AdaptiveDecoder {
     threads: usize,
     pub(super) division: Division,
     decoder: FfmpegDecoder,
-    /// The packets since the key frame, as long as another decoder may have to begin with it.
-    kept: Option<Vec<Vec<u8>>>,
+    /// The packets since the key frame, as long as another decoder may have to begin with it; at most
+    /// [`Self::most_kept`].
+    pub(super) kept: Option<Vec<Vec<u8>>>,
     /// The picture of that key frame.
     key: u64,
     /// The last packet was a first field: its second field needs the decoder that has it.
@@ -44,6 +45,8 @@ pub(crate) struct AdaptiveDecoder {
     spoiled: bool,
     /// That was before the last key frame, and came to light after it.
     late: bool,
+    /// Luma samples of the largest picture that may be decoded.
+    largest: u64,
 }
 
 /// What the time since the last key frame went into.
@@ -100,6 +103,7 @@ impl AdaptiveDecoder {
             pace: Pace::default(),
             spoiled: false,
             late: false,
+            largest: 0,
         })
     }
 
@@ -119,6 +123,8 @@ impl AdaptiveDecoder {
         match FfmpegDecoder::new(self.codec, self.threads, division) {
             Ok(decoder) => {
                 self.decoder.finish(u64::MAX, out);
+                // It may be given earlier packets first.
+                decoder.captures.allow(self.largest);
                 self.decoder = decoder;
                 self.division = division;
                 (self.spoiled, self.late) = (false, false);
@@ -173,6 +179,12 @@ impl AdaptiveDecoder {
         }
     }
 
+    /// Packets that are kept at most. [`Self::reconsider`] has decided by then, unless the client sends first
+    /// fields alone, each of which leaves it to the next packet.
+    pub(super) fn most_kept(&self) -> usize {
+        self.threads.max(TRIAL) + 2
+    }
+
     fn watch(&mut self, packet: &Packet<'_>) {
         if packet.queued {
             (self.lone, self.ahead) = (0, true);
@@ -185,6 +197,7 @@ impl AdaptiveDecoder {
 
 impl Decoder for AdaptiveDecoder {
     fn send(&mut self, packet: Packet<'_>, out: &mut Vec<Output>) {
+        self.largest = self.largest.max(packet.largest);
         if self.threads > 1 {
             self.watch(&packet);
             self.pace.sends();
@@ -204,6 +217,8 @@ impl Decoder for AdaptiveDecoder {
         if let Some(packets) = &mut self.kept {
             packets.push(packet.bytes.to_vec());
         }
+        let most = self.most_kept();
+        self.kept.take_if(|packets| packets.len() > most);
         let before = out.len();
         self.decoder.send(packet, out);
         self.inspect(before, out);

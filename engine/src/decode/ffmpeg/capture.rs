@@ -2,7 +2,10 @@
 
 use std::{
     ffi::c_int,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -20,6 +23,8 @@ const LEAST_ROWS: usize = 64;
 pub(super) struct Captures {
     /// Whether libavcodec tells which rows it has decoded. Its VP9 decoder does not: it fails as a whole.
     pub(super) tracks_rows: bool,
+    /// Luma samples of the largest picture that gets a buffer.
+    largest: AtomicU64,
     list: Mutex<List>,
     /// What is watched has come.
     progress: Condvar,
@@ -36,9 +41,18 @@ struct List {
 struct Capture {
     pts: i64,
     /// The buffer, or the reason why the picture cannot be delivered.
-    picture: Result<CodedPicture, String>,
-    /// Rows decoded so far: top field's, bottom field's.
+    picture: Result<CodedPicture, Flaw>,
+    /// Rows decoded so far: top field's, bottom field's. None of what has no buffer.
     drawn: [Vec<bool>; 2],
+}
+
+/// Why a picture cannot be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// It has this `AVPixelFormat`.
+    Format(c_int),
+    /// It has more luma samples than are allowed, and got no buffer.
+    Size { width: u32, height: u32, largest: u64 },
 }
 
 /// What became of a packet.
@@ -50,8 +64,8 @@ pub(super) enum Taken {
         /// What is known about damage.
         damage: Option<String>,
     },
-    /// A picture in a format that is not delivered.
-    Unsupported(String),
+    /// A picture that is not delivered.
+    Flawed(Flaw),
     /// No buffer was allocated.
     Nothing,
 }
@@ -60,9 +74,16 @@ impl Captures {
     pub(super) fn new(codec: Codec) -> Captures {
         Captures {
             tracks_rows: codec == Codec::H264,
+            largest: AtomicU64::new(0),
             list: Mutex::default(),
             progress: Condvar::new(),
         }
+    }
+
+    /// Lets pictures have so many luma samples from now on, unless more were allowed already. libavcodec's
+    /// threads ask for their buffers later: a packet's picture may have what was allowed for those after it.
+    pub(super) fn allow(&self, largest: u64) {
+        self.largest.fetch_max(largest, Relaxed);
     }
 
     /// Makes `context` report to this object, which must outlive it and not move.
@@ -83,7 +104,7 @@ impl Captures {
         captures.retain(|capture| capture.pts >= pts);
         match captures.iter().find(|capture| capture.pts == pts) {
             None => Taken::Nothing,
-            Some(Capture { picture: Err(what), .. }) => Taken::Unsupported(what.clone()),
+            Some(Capture { picture: Err(flaw), .. }) => Taken::Flawed(*flaw),
             Some(Capture { picture: Ok(frame), drawn, .. }) => Taken::Picture {
                 frame: frame.clone(),
                 damage: if self.tracks_rows { undrawn(drawn, first_field) } else { None },
@@ -163,12 +184,29 @@ impl Captures {
         let height = frame.height();
         let picture = match Samples::of(format) {
             Some(samples) => Ok(CodedPicture { frame: Arc::new(frame), samples }),
-            None => Err(format!("AVPixelFormat {format}")),
+            None => Err(Flaw::Format(format)),
         };
         let drawn = [vec![false; height.div_ceil(2)], vec![false; height / 2]];
+        self.insert(Capture { pts, picture, drawn });
+    }
+
+    /// Remembers why a frame of this size in luma samples gets no buffer, if that is so.
+    fn refuses(&self, pts: i64, width: c_int, height: c_int) -> bool {
+        let [width, height] = [width, height].map(|size| u32::try_from(size).unwrap_or(0));
+        let largest = self.largest.load(Relaxed);
+        let refused = u64::from(width) * u64::from(height) > largest;
+        if refused {
+            let picture = Err(Flaw::Size { width, height, largest });
+            self.insert(Capture { pts, picture, drawn: Default::default() });
+        }
+        refused
+    }
+
+    fn insert(&self, capture: Capture) {
+        let pts = capture.pts;
         let mut list = self.list();
         list.captures.retain(|capture| capture.pts != pts);
-        list.captures.push(Capture { pts, picture, drawn });
+        list.captures.push(capture);
         if list.watched == Some((pts, None)) {
             self.progress.notify_all();
         }
@@ -235,7 +273,8 @@ fn undrawn(drawn: &[Vec<bool>; 2], first_field: Option<Parity>) -> Option<String
     }
 }
 
-/// `AVCodecContext.get_buffer2`: libavcodec's own buffers, of which we keep a reference.
+/// `AVCodecContext.get_buffer2`: libavcodec's own buffers, of which we keep a reference, unless they would be
+/// too large.
 ///
 /// libavcodec calls it with the frame's size set to the coded size and pts to the packet's.
 extern "C" fn get_buffer(
@@ -243,22 +282,28 @@ extern "C" fn get_buffer(
     frame: *mut av::AVFrame,
     flags: c_int,
 ) -> c_int {
+    // SAFETY: `opaque` is the `Captures` that `install` put there, also in the copies of the context that
+    // libavcodec's threads use, and outlives the context.
+    let captures = unsafe { &*(*context).opaque.cast::<Captures>().cast_const() };
+    // SAFETY: libavcodec's frame, which is valid.
+    let (pts, width, height) = unsafe { ((*frame).pts, (*frame).width, (*frame).height) };
+    // The size that the bytes have: VP9's controls need not say the same.
+    if captures.refuses(pts, width, height) {
+        return av::AVERROR(libc::ENOMEM);
+    }
     // SAFETY: libavcodec passes on its own arguments.
     let status = unsafe { av::avcodec_default_get_buffer2(context, frame, flags) };
     if status < 0 {
         return status;
     }
-    // SAFETY: the frame now has buffers. `opaque` is the `Captures` that `install` put there, also in
-    // the copies of the context that libavcodec's threads use, and outlives the context.
-    let (captures, fields, kept) = unsafe {
-        (&*(*context).opaque.cast::<Captures>().cast_const(), &*frame, CodedFrame::of(frame))
-    };
+    // SAFETY: the frame now has buffers.
+    let (format, kept) = unsafe { ((*frame).format, CodedFrame::of(frame)) };
     let Some(kept) = kept else {
         // SAFETY: a valid frame, which goes back without buffers as libavcodec expects of a failure.
         unsafe { av::av_frame_unref(frame) };
         return av::AVERROR(libc::ENOMEM);
     };
-    captures.add(kept, fields.pts, fields.format);
+    captures.add(kept, pts, format);
     0
 }
 

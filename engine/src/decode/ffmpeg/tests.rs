@@ -1,6 +1,7 @@
 //! Decoding through libavcodec, against what FFmpeg's own software decode shows of the same clips.
 
 mod fields;
+mod sizes;
 
 use super::*;
 

@@ -307,6 +307,18 @@ impl Receiver {
         self.owner == std::process::id()
     }
 
+    /// Why there will be no more pictures, once that is so. A child of a fork is not told: the thread may have been
+    /// at the state when it forked, and nobody would release the lock there.
+    pub fn lost(&self, shared: &Shared) -> Option<String> {
+        if !self.is_here() {
+            return None;
+        }
+        let state = shared.state();
+        let failed =
+            state.failed.as_ref().map(|error| format!("the kernel device failed: {error}"));
+        failed.or_else(|| state.unusable.as_ref().map(Error::to_string))
+    }
+
     /// Waits for the thread to end, unless this is the thread: the last answer may drop whoever owns the
     /// session.
     pub fn join(&self) {
@@ -317,5 +329,31 @@ impl Receiver {
         if self.is_here() && handle.as_pthread_t() != here {
             let _ = handle.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{device::kernel::discover::Node, testing::holds_in_child};
+
+    #[test]
+    fn a_child_of_a_fork_does_not_wait_for_the_thread_that_it_has_not() {
+        let nowhere = Path::new("/dev/null");
+        let (video, media) = (Video::open(nowhere).unwrap(), Media::open(nowhere).unwrap());
+        let health = Arc::new(Health::of(Node::nowhere()));
+        let shared = Arc::new(Shared::new(video, media, health).unwrap());
+        let receiver = Receiver::start(&shared).unwrap();
+        assert_eq!(receiver.lost(&shared), None);
+        let mut state = shared.state();
+        state.unusable = Some(Error::Decoding("no such frames".into()));
+        // As if the thread were at it.
+        assert!(holds_in_child(|| receiver.lost(&shared).is_none()));
+        drop(state);
+        assert_eq!(receiver.lost(&shared).unwrap(), "decoding error: no such frames");
+        shared.close();
+        receiver.join();
     }
 }

@@ -44,6 +44,13 @@ impl Node {
         media_devices().into_iter().filter(named).flat_map(|media| of_media(&media)).collect()
     }
 
+    /// A node of a device that does nothing.
+    #[cfg(test)]
+    pub fn nowhere() -> Node {
+        let null = || PathBuf::from("/dev/null");
+        Node { media: null(), video: null(), driver: "null".into(), numbers: (1, 3) }
+    }
+
     /// Daedalus' video devices without their media devices: they decode nothing.
     #[cfg(feature = "embedded")]
     pub fn videos() -> Vec<Node> {

@@ -145,10 +145,7 @@ impl DeviceSession for KernelSession {
     }
 
     fn lost(&self) -> Option<String> {
-        let state = self.shared.state();
-        let failed =
-            state.failed.as_ref().map(|error| format!("the kernel device failed: {error}"));
-        failed.or_else(|| state.unusable.as_ref().map(Error::to_string))
+        self.receiver.lost(&self.shared)
     }
 
     fn close(&self) {

@@ -12,6 +12,7 @@ use crate::{
     device::Request,
     memory::Block,
     object::{Driver, table::Table},
+    testing::holds_in_child,
 };
 
 /// Requests as the device got them, with what answers them.
@@ -113,6 +114,31 @@ fn a_stream_that_is_closed_leaves_nobody_waiting() {
     bench.stream.commit();
     bench.stream.close();
     assert_eq!(surface.wait(None), Err(Error::Decoding("closed".into())));
+}
+
+#[test]
+fn a_child_of_a_fork_does_not_wait_for_its_parents_pictures() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    bench.decode(&surface);
+    bench.stream.commit();
+    let lost = Err(Error::Decoding("the picture is another process'".into()));
+    assert!(holds_in_child(|| {
+        surface.settle();
+        surface.is_ready() && surface.wait(None) == lost && surface.outcome() == lost
+    }));
+    assert!(holds_in_child(|| {
+        // Its own pictures are none of that.
+        bench.decode(&surface);
+        bench.stream.commit();
+        let under_way = surface.wait(SHORT) == Err(Error::TimedOut);
+        let (_, done) = bench.queue.lock().unwrap().remove(1);
+        done.answer(Ok(()));
+        under_way && surface.wait(None) == Ok(())
+    }));
+    assert_eq!(surface.wait(SHORT), Err(Error::TimedOut), "the parent waits");
+    bench.answer(Ok(()));
+    assert_eq!(surface.wait(None), Ok(()));
 }
 
 #[test]

@@ -204,3 +204,22 @@ fn a_field_without_its_second_does_not_hold_up_what_follows() {
         assert_eq!(answered, FRAMES as usize, "{threads} threads");
     }
 }
+
+#[test]
+fn first_fields_alone_are_not_kept_for_ever() {
+    for threads in THREADS {
+        let mut decoder = AdaptiveDecoder::new(Codec::H264, threads).unwrap();
+        let mut out = Vec::new();
+        for id in 1..=40 {
+            let bytes = field((id as u32 - 1).min(FRAMES - 1), false);
+            let first_field = Some(Parity::Top);
+            let packet = Packet { first_field, key: id == 1, ..Packet::plain(id, &bytes) };
+            decoder.send(packet, &mut out);
+            let kept = decoder.kept.as_ref().map_or(0, Vec::len);
+            assert!(kept <= decoder.most_kept(), "{threads} threads: {kept} packets");
+        }
+        assert!(decoder.kept.is_none(), "{threads} threads");
+        decoder.finish(u64::MAX, &mut out);
+        assert!(out.iter().map(|output| output.id).eq(1..=40), "{threads} threads");
+    }
+}
