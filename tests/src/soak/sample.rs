@@ -106,7 +106,7 @@ impl Series {
         written.map_err(|e| format!("{}: {e}", self.path.display()))
     }
 
-    /// Compares the last third of each column with the second.
+    /// Compares the last third of each column with the second, by what is exceeded nine times out of ten.
     pub fn judge(&self) -> Result<Vec<Verdict>, String> {
         let count = self.samples.len();
         if count < 9 {
@@ -116,18 +116,21 @@ impl Series {
             (&self.samples[count / 3..count * 2 / 3], &self.samples[count * 2 / 3..]);
         let verdict = |(at, (name, is_memory, _)): (usize, &(&'static str, bool, bool))| Verdict {
             name,
-            before: median(middle.iter().map(|sample| sample.values[at])),
-            after: median(last.iter().map(|sample| sample.values[at])),
+            before: low(middle.iter().map(|sample| sample.values[at])),
+            after: low(last.iter().map(|sample| sample.values[at])),
             slack: if *is_memory { MEMORY_SLACK } else { COUNT_SLACK },
         };
         Ok(self.columns().map(verdict).collect())
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+/// What is exceeded nine times out of ten. What leaks raises it as much as anything, and what happens to be open at
+/// the moment does not: of windows of ten seconds of five minutes that were flat, one in sixteen had a median that was
+/// 8 MiB higher than the one before it, and none such a low.
+fn low(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    values.get(values.len() / 10).copied().unwrap_or_default()
 }
 
 /// Whether one of the columns stays as it is.
