@@ -56,7 +56,8 @@ static struct v4l2_ext_control __user *daedalus_control_list(void __user *arg, u
 	    copy_from_user(&controls, arg, sizeof(controls)))
 		return NULL;
 	*count = controls.count;
-	return controls.controls;
+	/* To the framework this is a kernel's pointer at times, and so is a control's. */
+	return (void __force __user *)controls.controls;
 }
 
 static void __user *daedalus_control_value(const struct v4l2_ext_control *control)
@@ -65,7 +66,7 @@ static void __user *daedalus_control_value(const struct v4l2_ext_control *contro
 	if (in_compat_syscall())
 		return compat_ptr((u32)control->value);
 #endif
-	return control->ptr;
+	return (void __force __user *)control->ptr;
 }
 
 /* Waits for everything that a call with a list of controls touches. */

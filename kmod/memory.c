@@ -81,8 +81,8 @@ static struct dma_buf *daedalus_memory_export(struct vb2_buffer *vb, void *priv,
  * So what a client can get wrong must not fail here: a plane longer than its dma-buf is
  * attached at its true size, and daedalus_check_imports() refuses it once videobuf2 knows it.
  */
-static void *daedalus_memory_attach(struct vb2_buffer *vb, struct device *dev,
-				    struct dma_buf *dbuf, unsigned long size)
+static void *daedalus_memory_attach(struct vb2_buffer *vb, struct device *dev, struct dma_buf *dbuf,
+				    unsigned long size)
 {
 	return vb2_dma_sg_memops.attach_dmabuf(vb, dev, dbuf, min(size, dbuf->size));
 }

@@ -20,16 +20,15 @@ MODULE_PARM_DESC(sessions_per_user, "how often one user may have the video devic
 static unsigned int daedalus_max_requests = 512;
 module_param_named(requests_per_user, daedalus_max_requests, uint, 0644);
 MODULE_PARM_DESC(requests_per_user,
-		 "how many coded buffers one user may have queued, or have taken "
-		 "back while the daemon still has them");
+		 "coded buffers that one user may have queued, or taken back unfinished");
 
 /* Media requests for each of these, most of them idle: each has a copy of all controls. */
 #define DAEDALUS_MEDIA_REQUESTS 4
 
 static unsigned int daedalus_max_memory;
 module_param_named(memory_per_user, daedalus_max_memory, uint, 0644);
-MODULE_PARM_DESC(memory_per_user, "MiB of buffers that one user may have; a quarter of all memory "
-				  "unless given");
+MODULE_PARM_DESC(memory_per_user,
+		 "MiB of buffers that one user may have; a quarter of all memory unless given");
 
 void daedalus_init_users(struct daedalus_device *dev)
 {

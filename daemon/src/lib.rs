@@ -3,8 +3,7 @@
 //! How the pieces meet: [`pump`] reads the module's messages from a [`Device`](device::Device) and hands
 //! each to its [`session`], which has an `engine::Session` and the [`buffer`]s that pictures go to, mapped
 //! ([`mapping`]) once per buffer. The engine's worker threads write pictures and complete requests while
-//! the pump reads on. Sessions that end are kept ([`reaper`])
-//! until they have, since they are at a picture.
+//! the pump reads on. Sessions that are told to end are kept ([`reaper`]) until they have, which takes them a picture.
 //!
 //! Before the first message the process gives up what it does not need ([`sandbox`]). Beside the pump a thread
 //! tells those who ask ([`control`]) what was counted ([`statistics`]).

@@ -9,7 +9,8 @@ unpack() {
     cd /tmp/packages
     apt-get -qq -o APT::Sandbox::User=root download "$@"
     for file in ./*.deb; do
-        dpkg -x "$file" /
+        # Some packages have /lib as a folder, which `dpkg -x` would put in place of the link.
+        dpkg-deb --fsys-tarfile "$file" | tar -x --keep-directory-symlink -C /
     done
     cd /
     rm -r /tmp/packages
