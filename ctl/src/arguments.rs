@@ -29,8 +29,8 @@ pub enum Command {
     Top(Top),
     /// Write the requests of a session as lines of JSON, for bug reports
     ///
-    /// Only root and the session's own user may: it shows what somebody watches. Lines that could not be written in
-    /// time are left out; how many is said on standard error.
+    /// Only root, the daemon's own user and the session's user may: it shows what somebody watches. Lines that
+    /// could not be written in time are left out; how many is said on standard error.
     Dump(Dump),
     /// Measure how many frames a second the driver decodes here, with ffmpeg
     Bench(Bench),

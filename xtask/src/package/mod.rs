@@ -31,7 +31,7 @@ network.
   ./x package --test             build; install, upgrade, remove and purge in clean roots
   ./x package --dkms             build; have DKMS build the module for the kernels of Debian 12 (backports), 13
                                  and unstable
-  ./x package --arm64            cross-build for arm64, and run the tests of the crates and a decode check
+  ./x package --arm64            cross-build for arm64, and run the tests of uapi, engine and va-driver, and a decode check
                                  with qemu-user
   ./x package --guest            install in a fresh Debian 13 guest, start it again, see that an ordinary
                                  user's vainfo and mpv decode on the kernel's device, remove
