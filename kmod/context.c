@@ -114,14 +114,19 @@ static int daedalus_release(struct file *file)
 	vb2_queue_release(&ctx->coded);
 	vb2_queue_release(&ctx->decoded);
 	mutex_unlock(&ctx->lock);
-	/* The daemon drops what it has. */
-	daedalus_settle_all(ctx);
+	daedalus_leave_owed(ctx);
+	spin_lock(&dev->queue_lock);
+	ctx->closed = true;
+	spin_unlock(&dev->queue_lock);
 	daedalus_notify(ctx, DAEDALUS_MSG_CLOSE);
 	daedalus_end_session(ctx);
 
 	daedalus_fh_del(&ctx->fh, file);
 	v4l2_fh_exit(&ctx->fh);
-	/* Here, where requests are not queued at the same time: the framework sees to that. */
+	/*
+	 * Here, where requests are not queued or prepared at the same time: the framework sees to
+	 * that. That one is closed at the same time is beyond us.
+	 */
 	v4l2_ctrl_handler_free(&ctx->controls);
 	/* The daemon's side may be looking at the context right now. */
 	daedalus_context_put(ctx);

@@ -54,13 +54,20 @@ static struct daedalus_message_copy *daedalus_next_message(struct daedalus_conte
 {
 	struct daedalus_device *dev = ctx->dev;
 	struct daedalus_message_copy *copy;
-	bool announced;
+	bool announced, closed;
 
-	/* At once: a CLOSE that comes now has to follow the OPEN that is being made. */
+	/*
+	 * At once: a CLOSE that comes now has to follow the OPEN that is being made, and one
+	 * that nobody was to hear must not be followed by it.
+	 */
 	spin_lock(&dev->queue_lock);
+	closed = ctx->closed;
 	announced = ctx->announced_to == dev->generation;
-	ctx->announced_to = dev->generation;
+	if (!closed)
+		ctx->announced_to = dev->generation;
 	spin_unlock(&dev->queue_lock);
+	if (closed)
+		return NULL;
 	if (announced) {
 		copy = daedalus_take_job(ctx);
 	} else {
@@ -285,8 +292,10 @@ static int daedalus_complete(struct daedalus_device *dev, struct daedalus_comple
 	if (complete.status > DAEDALUS_STATUS_FAILED || complete.reserved)
 		return -EINVAL;
 	ctx = daedalus_context_find(dev, complete.session);
-	if (!ctx)
+	if (!ctx) {
+		daedalus_settle_left(dev, complete.cookie);
 		return -ENOENT;
+	}
 	ret = daedalus_finish_job(ctx, complete.cookie, complete.status);
 	daedalus_context_put(ctx);
 	return ret;
@@ -342,6 +351,7 @@ static int daedalus_daemon_release(struct inode *inode, struct file *file)
 	struct daedalus_context *ctx;
 	unsigned long index;
 	LIST_HEAD(notices);
+	LIST_HEAD(left);
 
 	if (!daedalus_attached(dev, file))
 		return 0;
@@ -350,10 +360,12 @@ static int daedalus_daemon_release(struct inode *inode, struct file *file)
 	dev->daemon = NULL;
 	dev->absent_since = jiffies;
 	list_splice_init(&dev->notices, &notices);
+	list_splice_init(&dev->left, &left);
 	spin_unlock(&dev->queue_lock);
 	xa_for_each(&dev->sessions, index, ctx)
 		daedalus_fail_jobs(ctx, true);
 	mutex_unlock(&dev->lock);
+	daedalus_settle_list(&left);
 	list_for_each_entry_safe(notice, next, &notices, list)
 		kfree(notice);
 	return 0;

@@ -20,7 +20,7 @@
  *   daedalus_context.lock	the queues of one context (vb2_queue.lock)
  *   daedalus_context.jobs_lock	which buffer is where
  *   daedalus_device.users_lock	who has what; nothing is taken inside of it
- *   daedalus_device.queue_lock	what the daemon is to read next (spinlock)
+ *   daedalus_device.queue_lock	what the daemon is to read next, and has left (spinlock)
  * None of these is held while user memory is touched, or while anybody waits; nor is the
  * lock of a context's controls, which is the framework's: faults.c sees to that. The daemon
  * takes neither that nor daedalus_context.lock all the same: clients allocate with them.
@@ -66,8 +66,9 @@ struct daedalus_user {
 
 /* What a queued coded buffer counts for its user. */
 struct daedalus_charge {
-	struct list_head list; /* in daedalus_context.owed */
+	struct list_head list; /* in daedalus_context.owed or daedalus_device.left */
 	u64 cookie; /* of the job, there */
+	u32 generation; /* of the daemon that has it, there */
 	struct daedalus_user *user;
 	unsigned long size;
 };
@@ -148,6 +149,7 @@ struct daedalus_device {
 	struct list_head ready; /* contexts that have a job, the longest first */
 	u64 last_turn;
 	struct list_head notices;
+	struct list_head left; /* charges owed by sessions that are over */
 	wait_queue_head_t wait;
 	struct delayed_work grace;
 
@@ -166,6 +168,7 @@ struct daedalus_buffer {
 	struct daedalus_charge *charge; /* from its preparation on */
 	/* And the job that it is from then on. */
 	u64 cookie;
+	u32 generation; /* of the daemon that has it */
 	struct daedalus_buffer *frame;
 	bool finished;
 	u32 status;
@@ -210,6 +213,7 @@ struct daedalus_context {
 
 	struct list_head ready; /* in daedalus_device.ready, under queue_lock */
 	u32 announced_to; /* the generation that has got an OPEN, under queue_lock */
+	bool closed; /* by its client, under queue_lock */
 };
 
 static inline struct daedalus_buffer *to_daedalus_buffer(struct vb2_buffer *vb)
@@ -268,7 +272,9 @@ struct daedalus_buffer *daedalus_find_job(struct daedalus_context *ctx, u64 cook
 void daedalus_fail_jobs(struct daedalus_context *ctx, bool taken);
 void daedalus_update(struct daedalus_context *ctx);
 void daedalus_flush_held(struct daedalus_context *ctx);
-void daedalus_settle_all(struct daedalus_context *ctx);
+void daedalus_settle_list(struct list_head *list);
+void daedalus_leave_owed(struct daedalus_context *ctx);
+void daedalus_settle_left(struct daedalus_device *dev, u64 cookie);
 
 /* messages.c */
 size_t daedalus_message_size(void);

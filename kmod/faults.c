@@ -70,7 +70,7 @@ static void __user *daedalus_control_value(const struct v4l2_ext_control *contro
 }
 
 /* Waits for everything that a call with a list of controls touches. */
-static int daedalus_fault_in(void __user *arg, bool writes)
+static int daedalus_fault_in(void __user *arg)
 {
 	struct v4l2_ext_control __user *list;
 	u32 i, count;
@@ -78,7 +78,9 @@ static int daedalus_fault_in(void __user *arg, bool writes)
 	list = daedalus_control_list(arg, &count);
 	/* More than that the framework refuses. */
 	count = min_t(u32, count, V4L2_CID_MAX_CTRLS);
-	if (!list || fault_in_safe_writeable((char __user *)list, count * sizeof(*list)))
+	if (!list)
+		return count ? -EFAULT : 0;
+	if (fault_in_safe_writeable((char __user *)list, count * sizeof(*list)))
 		return -EFAULT;
 	for (i = 0; i < count; i++) {
 		struct v4l2_ext_control control;
@@ -89,10 +91,11 @@ static int daedalus_fault_in(void __user *arg, bool writes)
 			return -EFAULT;
 		value = daedalus_control_value(&control);
 		size = min_t(size_t, control.size, DAEDALUS_MAX_VALUE);
-		if (!size)
-			continue;
-		if (writes ? fault_in_safe_writeable(value, size) : fault_in_readable(value, size))
-			return -EFAULT;
+		/*
+		 * The framework writes values back that it has set. If this fails, it may still be
+		 * no pointer, but an integer with a size that nobody looks at.
+		 */
+		fault_in_safe_writeable(value, size);
 	}
 	return 0;
 }
@@ -100,11 +103,10 @@ static int daedalus_fault_in(void __user *arg, bool writes)
 long daedalus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	unsigned int number = _IOC_TYPE(cmd) == 'V' ? _IOC_NR(cmd) : 0;
-	bool writes = number == _IOC_NR(VIDIOC_G_EXT_CTRLS);
 	unsigned int i;
 	long ret;
 
-	if (!writes && number != _IOC_NR(VIDIOC_S_EXT_CTRLS) &&
+	if (number != _IOC_NR(VIDIOC_G_EXT_CTRLS) && number != _IOC_NR(VIDIOC_S_EXT_CTRLS) &&
 	    number != _IOC_NR(VIDIOC_TRY_EXT_CTRLS))
 		return video_ioctl2(file, cmd, arg);
 	for (i = 0; i < DAEDALUS_MAX_FAULTS; i++) {
@@ -113,7 +115,7 @@ long daedalus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		pagefault_enable();
 		if (ret != -EFAULT)
 			return ret;
-		ret = daedalus_fault_in((void __user *)arg, writes);
+		ret = daedalus_fault_in((void __user *)arg);
 		if (ret)
 			return ret;
 		if (signal_pending(current))

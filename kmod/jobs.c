@@ -96,6 +96,7 @@ static struct daedalus_buffer *daedalus_claim(struct daedalus_context *ctx)
 	job = daedalus_first(&ctx->waiting_coded);
 	list_move_tail(&job->list, &ctx->jobs);
 	job->cookie = atomic64_inc_return(&ctx->dev->last_cookie);
+	job->generation = READ_ONCE(ctx->dev->generation);
 	job->finished = false;
 	job->vb.sequence = ctx->coded_sequence++;
 	atomic_inc(&ctx->dev->statistics.jobs);
@@ -167,19 +168,45 @@ static void daedalus_settle(struct daedalus_charge *charge)
 }
 
 /* There is no daemon any more that has anything of this context, or there soon will be none. */
-static void daedalus_settle_all_locked(struct daedalus_context *ctx)
+void daedalus_settle_list(struct list_head *list)
 {
 	struct daedalus_charge *charge, *next;
 
-	list_for_each_entry_safe(charge, next, &ctx->owed, list)
+	list_for_each_entry_safe(charge, next, list, list)
 		daedalus_settle(charge);
 }
 
-void daedalus_settle_all(struct daedalus_context *ctx)
+/* The session is over. The daemon gets to know, but it may have the data for a while. */
+void daedalus_leave_owed(struct daedalus_context *ctx)
 {
+	struct daedalus_device *dev = ctx->dev;
+	struct daedalus_charge *charge, *next;
+	LIST_HEAD(settled);
+
 	mutex_lock(&ctx->jobs_lock);
-	daedalus_settle_all_locked(ctx);
+	spin_lock(&dev->queue_lock);
+	list_for_each_entry_safe(charge, next, &ctx->owed, list) {
+		bool there = dev->daemon && charge->generation == dev->generation;
+
+		list_move_tail(&charge->list, there ? &dev->left : &settled);
+	}
+	spin_unlock(&dev->queue_lock);
 	mutex_unlock(&ctx->jobs_lock);
+	daedalus_settle_list(&settled);
+}
+
+/* The daemon has done a job of a session that is over. */
+void daedalus_settle_left(struct daedalus_device *dev, u64 cookie)
+{
+	struct daedalus_charge *charge, *next;
+	LIST_HEAD(settled);
+
+	spin_lock(&dev->queue_lock);
+	list_for_each_entry_safe(charge, next, &dev->left, list)
+		if (charge->cookie == cookie)
+			list_move_tail(&charge->list, &settled);
+	spin_unlock(&dev->queue_lock);
+	daedalus_settle_list(&settled);
 }
 
 /* A job goes back to its client, and the daemon has it still. Called with jobs_lock held. */
@@ -188,6 +215,7 @@ static void daedalus_owe(struct daedalus_context *ctx, struct daedalus_buffer *j
 	if (WARN_ON_ONCE(!job->charge))
 		return;
 	job->charge->cookie = job->cookie;
+	job->charge->generation = job->generation;
 	list_add_tail(&job->charge->list, &ctx->owed);
 	job->charge = NULL;
 }
@@ -257,6 +285,8 @@ int daedalus_finish_job(struct daedalus_context *ctx, u64 cookie, u32 status)
 		list_for_each_entry_safe(charge, next, &ctx->owed, list)
 			if (charge->cookie == cookie)
 				daedalus_settle(charge);
+		/* Or the session has ended since it was looked up. */
+		daedalus_settle_left(ctx->dev, cookie);
 	}
 	mutex_unlock(&ctx->jobs_lock);
 	return job ? 0 : -ENOENT;
@@ -269,7 +299,7 @@ void daedalus_fail_jobs(struct daedalus_context *ctx, bool taken)
 
 	mutex_lock(&ctx->jobs_lock);
 	if (taken) {
-		daedalus_settle_all_locked(ctx);
+		daedalus_settle_list(&ctx->owed);
 		list_for_each_entry(job, &ctx->jobs, list)
 			if (!job->finished)
 				daedalus_fail_job(job);

@@ -20,6 +20,7 @@ static struct daedalus_device daedalus = {
 	.queue_lock = __SPIN_LOCK_UNLOCKED(daedalus.queue_lock),
 	.ready = LIST_HEAD_INIT(daedalus.ready),
 	.notices = LIST_HEAD_INIT(daedalus.notices),
+	.left = LIST_HEAD_INIT(daedalus.left),
 	.wait = __WAIT_QUEUE_HEAD_INITIALIZER(daedalus.wait),
 	.misc = {
 		.minor = MISC_DYNAMIC_MINOR,

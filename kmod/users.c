@@ -38,14 +38,17 @@ void daedalus_init_users(struct daedalus_device *dev)
 		daedalus_max_memory = totalram_pages() >> (20 - PAGE_SHIFT) >> 2;
 }
 
-static struct daedalus_user *daedalus_find_user(struct daedalus_device *dev, kuid_t uid)
+/* Takes *spare for somebody new: the daemon waits for users_lock, so nothing is allocated there. */
+static struct daedalus_user *daedalus_find_user(struct daedalus_device *dev, kuid_t uid,
+						struct daedalus_user **spare)
 {
 	struct daedalus_user *user;
 
 	list_for_each_entry(user, &dev->users, list)
 		if (uid_eq(user->uid, uid))
 			return user;
-	user = kzalloc_obj(*user);
+	user = *spare;
+	*spare = NULL;
 	if (user) {
 		user->uid = uid;
 		user->dev = dev;
@@ -79,11 +82,12 @@ static void daedalus_put_user(struct daedalus_user *user)
 int daedalus_join_user(struct daedalus_context *ctx)
 {
 	struct daedalus_device *dev = ctx->dev;
+	struct daedalus_user *spare = kzalloc_obj(*spare);
 	struct daedalus_user *user;
 	int ret = 0;
 
 	mutex_lock(&dev->users_lock);
-	user = daedalus_find_user(dev, ctx->uid);
+	user = daedalus_find_user(dev, ctx->uid, &spare);
 	if (!user) {
 		ret = -ENOMEM;
 	} else if (user->sessions >= READ_ONCE(daedalus_max_sessions) &&
@@ -96,6 +100,7 @@ int daedalus_join_user(struct daedalus_context *ctx)
 		ctx->user = user;
 	}
 	mutex_unlock(&dev->users_lock);
+	kfree(spare);
 	return ret;
 }
 
@@ -118,10 +123,11 @@ void daedalus_leave_user(struct daedalus_context *ctx)
 struct daedalus_user *daedalus_join_media(struct daedalus_device *dev)
 {
 	u64 limit = (u64)READ_ONCE(daedalus_max_requests) * DAEDALUS_MEDIA_REQUESTS;
+	struct daedalus_user *spare = kzalloc_obj(*spare);
 	struct daedalus_user *user;
 
 	mutex_lock(&dev->users_lock);
-	user = daedalus_find_user(dev, current_uid());
+	user = daedalus_find_user(dev, current_uid(), &spare);
 	if (user && user->media_requests >= limit && !capable(CAP_SYS_RESOURCE)) {
 		daedalus_drop_user(user);
 		user = NULL;
@@ -131,6 +137,7 @@ struct daedalus_user *daedalus_join_media(struct daedalus_device *dev)
 		user->media_requests++;
 	}
 	mutex_unlock(&dev->users_lock);
+	kfree(spare);
 	return user;
 }
 

@@ -13,6 +13,10 @@ const LEAST: u64 = 1 << 20;
 /// frames are too small for a while after the size has changed; what they lose is cut off.
 const FACTOR: u64 = 4;
 
+/// Coded bytes that a picture may have for each luma sample: as many as its samples have in 10 bits. Decoders keep
+/// what they were sent until other packets come, and buffers of its size for longer.
+const CODED: u64 = 3;
+
 /// The size of the largest picture. It only grows, since references stay.
 pub(super) struct Allowance(u64);
 
@@ -34,13 +38,18 @@ impl Allowance {
         self.0
     }
 
-    /// Fails if the picture is larger, as far as its controls say.
-    pub(super) fn check(&self, controls: &Controls) -> Result<()> {
+    /// Fails if the picture is larger, as far as its controls say, or has more coded bytes than any picture needs.
+    pub(super) fn check(&self, controls: &Controls, coded: usize) -> Result<()> {
+        let codec = controls.codec();
         let (width, height) = coded_size(controls);
-        if u64::from(width) * u64::from(height) <= self.0 {
-            return Ok(());
+        if u64::from(width) * u64::from(height) > self.0 {
+            return Err(Error::TooLarge { codec, width, height, largest: self.0 });
         }
-        Err(Error::TooLarge { codec: controls.codec(), width, height, largest: self.0 })
+        if coded as u64 > self.0.saturating_mul(CODED) {
+            let what = format!("{coded} coded bytes for a picture of at most {} samples", self.0);
+            return Err(Error::Invalid { codec, what });
+        }
+        Ok(())
     }
 }
 
@@ -91,16 +100,19 @@ mod tests {
     #[test]
     fn pictures_may_be_four_times_the_largest_frame() {
         let mut allowance = Allowance::default();
-        assert_eq!(allowance.check(&vp9_of(1024, 1024)), Ok(()));
+        assert_eq!(allowance.check(&vp9_of(1024, 1024), 3 << 20), Ok(()));
+        let what = "3145729 coded bytes for a picture of at most 1048576 samples".into();
+        let refused = Error::Invalid { codec: Codec::Vp9, what };
+        assert_eq!(allowance.check(&vp9_of(16, 16), (3 << 20) + 1), Err(refused));
         let (codec, largest) = (Codec::Vp9, 1 << 20);
         let refused = Error::TooLarge { codec, width: 1024, height: 1025, largest };
-        assert_eq!(allowance.check(&vp9_of(1024, 1025)), Err(refused));
+        assert_eq!(allowance.check(&vp9_of(1024, 1025), 1), Err(refused));
         for size in [(1280, 720), (16, 16)] {
             allowance.grow(&frame(size.0, size.1));
             assert_eq!(allowance.largest(), 4 * 1280 * 720);
         }
-        assert_eq!(allowance.check(&vp9_of(2560, 1440)), Ok(()));
-        assert!(allowance.check(&vp9_of(2560, 1441)).is_err());
+        assert_eq!(allowance.check(&vp9_of(2560, 1440), 12 * 1280 * 720), Ok(()));
+        assert!(allowance.check(&vp9_of(2560, 1441), 1).is_err());
         allowance.grow(&frame(u32::MAX, u32::MAX));
         assert_eq!(allowance.largest(), u64::MAX);
     }

@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// decoded should suit the client, and a key frame takes long to be decoded twice.
 const FIRST_PATIENCE: Duration = Duration::from_millis(5);
 
+/// Bytes of coded data for which memory stays from picture to picture.
+const LASTING: usize = 4 << 20;
+
 /// What a worker is told.
 pub(super) enum Message {
     /// Decode this.
@@ -215,7 +218,7 @@ impl Worker {
         // The writer learns nothing of a picture that the decoder does not get.
         let written = self
             .allowance
-            .check(&controls)
+            .check(&controls, data.len())
             .and_then(|()| self.writer.write(timestamp, &controls, &data, &mut self.written));
         let step = match written {
             Ok(step) => step,
@@ -281,6 +284,9 @@ impl Worker {
             let packet = Packet { id, bytes, first_field, key, parts, queued, largest };
             self.decoder.send(packet, &mut self.outputs);
             self.packet.clear();
+            // One large picture should not cost its size for ever.
+            self.packet.shrink_to(LASTING);
+            self.written.shrink_to(LASTING);
             self.deliver();
         }
     }

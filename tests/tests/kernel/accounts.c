@@ -12,6 +12,7 @@
  *	media		media requests without end
  *	ends		sessions that end while they are announced
  *	stalls		a page of a control's value that does not come
+ *	values		pages of a control's value that nobody has written to
  *
  * Prints what it found when all is right; ends with status 1 and says what is not.
  */
@@ -29,6 +30,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../../kmod/uapi/daedalus.h"
@@ -202,31 +204,41 @@ static void restart(int fd)
 	}
 }
 
+/* The daemon has done a request that its client has taken back. */
+static void done(struct daedalus_complete *complete)
+{
+	expect(ioctl(device, DAEDALUS_IOC_COMPLETE, complete) && errno == ENOENT, "it was taken back");
+}
+
 static void owed(void)
 {
-	struct daedalus_complete complete = { .status = DAEDALUS_STATUS_FAILED };
+	struct daedalus_complete complete[limit];
 	int fd, error, taken = 0;
 
 	become(USER);
 	fd = start(1, 1 << 16);
 	while (!(error = queue(fd, CODED, 0))) {
-		expect(taken < 3 * limit, "what the daemon has does not count");
+		expect(taken < limit, "what the daemon has does not count");
 		expect(!queue(fd, DECODED, 0), "a frame");
 		receive_request();
-		complete.session = message->head.session;
-		complete.cookie = message->cookie;
-		taken++;
+		complete[taken++] = (struct daedalus_complete){ .session = message->head.session,
+								.cookie = message->cookie,
+								.status = DAEDALUS_STATUS_FAILED };
 		restart(fd);
 	}
 	expect(error == EDQUOT && taken == limit, "another error, or at another number");
-	expect(ioctl(device, DAEDALUS_IOC_COMPLETE, &complete) && errno == ENOENT, "it was taken back");
+	done(&complete[--taken]);
 	expect(!queue(fd, CODED, 0), "what the daemon has done counts");
 	close(fd);
-	/* The session has taken all with it. */
+	/* The daemon still has what was of that session. */
 	fd = start(limit, 1 << 16);
-	for (int i = 0; i < limit; i++)
+	expect(!queue(fd, CODED, 0), "what the daemon never had counts");
+	expect(queue(fd, CODED, 1) == EDQUOT, "what the daemon has does not count without its session");
+	while (taken)
+		done(&complete[--taken]);
+	for (int i = 1; i < limit; i++)
 		expect(!queue(fd, CODED, i), "what was of another session counts");
-	printf("%d requests taken back\n", taken);
+	printf("%d requests taken back\n", limit);
 }
 
 static void turns(void)
@@ -312,11 +324,9 @@ struct stall {
 	void *value;
 };
 
-static int set(int fd, int request, void *value)
+static int set_control(int fd, int request, unsigned int id, void *value, unsigned int size)
 {
-	struct v4l2_ext_control control = { .id = V4L2_CID_STATELESS_VP9_FRAME,
-					    .size = sizeof(struct v4l2_ctrl_vp9_frame),
-					    .ptr = value };
+	struct v4l2_ext_control control = { .id = id, .size = size, .ptr = value };
 	struct v4l2_ext_controls all = { .count = 1, .controls = &control };
 
 	if (request) {
@@ -324,6 +334,12 @@ static int set(int fd, int request, void *value)
 		all.request_fd = request;
 	}
 	return ioctl(fd, VIDIOC_S_EXT_CTRLS, &all) ? errno : 0;
+}
+
+static int set(int fd, int request, void *value)
+{
+	return set_control(fd, request, V4L2_CID_STATELESS_VP9_FRAME, value,
+			   sizeof(struct v4l2_ctrl_vp9_frame));
 }
 
 static void *stall(void *argument)
@@ -385,6 +401,28 @@ static void stalls(void)
 	puts("nobody waits for a page");
 }
 
+static void values(void)
+{
+	const unsigned int id = V4L2_CID_STATELESS_VP9_COMPRESSED_HDR;
+	const unsigned int size = sizeof(struct v4l2_ctrl_vp9_compressed_hdr);
+	int fd = start(0, 1 << 16), status;
+	unsigned char *fresh = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t child;
+
+	expect(fresh != MAP_FAILED, "memory");
+	expect(!set_control(fd, 0, id, fresh, size), "a value in a page that was never touched");
+	expect(!fresh[4096], "zeros");
+	expect(!set_control(fd, 0, id, fresh + 4096, size), "a value in a page that was only read");
+	child = fork();
+	expect(child >= 0, "a child");
+	if (!child)
+		_exit(0);
+	expect(waitpid(child, &status, 0) == child, "the child's end");
+	expect(!set_control(fd, 0, id, fresh, size), "a value in a page that was a child's as well");
+	expect(set_control(fd, 0, id, NULL, size) == EFAULT, "a value that is nowhere");
+	puts("values are taken from pages that nobody has written to");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -393,6 +431,7 @@ int main(int argc, char **argv)
 	} scenarios[] = {
 		{ "large", large },	    { "removed", removed }, { "owed", owed },	  { "turns", turns },
 		{ "media", media_requests }, { "ends", ends },	    { "stalls", stalls },
+		{ "values", values },
 	};
 
 	expect(argc == 5, "usage: accounts VIDEO MEDIA SCENARIO LIMIT");

@@ -72,6 +72,7 @@ const TESTS: &[(&str, Test)] = &[
     ("accounts::of_media_requests", accounts::of_media_requests),
     ("accounts::of_sessions_that_end", accounts::of_sessions_that_end),
     ("accounts::of_pages_that_do_not_come", accounts::of_pages_that_do_not_come),
+    ("accounts::of_values_in_untouched_pages", accounts::of_values_in_untouched_pages),
     ("ioctls::seven_for_each_picture", ioctls::seven_for_each_picture),
     ("choice::of_the_device", choice::of_the_device),
     ("choice::without_memory", choice::without_memory),

@@ -19,6 +19,9 @@ use crate::{Result, frame::PlanarView};
 /// Pictures after a key frame until the division is final.
 const TRIAL: usize = 4;
 
+/// Bytes of packets that are kept at most, a quarter of a second of 1 Gbit/s: nobody counts them for the client.
+const MOST_BYTES: usize = 32 << 20;
+
 /// Pictures without one queued behind them that show a client that waits.
 const LONE: usize = 32;
 
@@ -29,7 +32,7 @@ pub(crate) struct AdaptiveDecoder {
     pub(super) division: Division,
     decoder: FfmpegDecoder,
     /// The packets since the key frame, as long as another decoder may have to begin with it; at most
-    /// [`Self::most_kept`].
+    /// [`Self::most_kept`], and [`MOST_BYTES`] in all.
     pub(super) kept: Option<Vec<Vec<u8>>>,
     /// The picture of that key frame.
     key: u64,
@@ -214,11 +217,14 @@ impl Decoder for AdaptiveDecoder {
             self.reconsider(&packet, out);
         }
         self.half = packet.first_field.is_some();
+        let most = self.most_kept();
+        self.kept.take_if(|packets| {
+            let bytes = packets.iter().map(Vec::len).sum::<usize>() + packet.bytes.len();
+            packets.len() >= most || bytes > MOST_BYTES
+        });
         if let Some(packets) = &mut self.kept {
             packets.push(packet.bytes.to_vec());
         }
-        let most = self.most_kept();
-        self.kept.take_if(|packets| packets.len() > most);
         let before = out.len();
         self.decoder.send(packet, out);
         self.inspect(before, out);

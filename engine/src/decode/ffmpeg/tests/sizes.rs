@@ -58,3 +58,25 @@ fn what_is_allowed_for_a_picture_is_allowed_for_those_after_it() {
         }
     }
 }
+
+#[test]
+fn large_packets_are_not_kept() {
+    for threads in THREADS {
+        let mut decoder = AdaptiveDecoder::new(Codec::H264, threads).unwrap();
+        let mut out = Vec::new();
+        let key = access_units(BFRAMES)[0];
+        // A NAL unit of filler data makes the packet large: three fit into what is kept, and a fourth does not.
+        let large = [key, &[0, 0, 1, 12], &vec![0xff; 10 << 20], &[0x80]].concat();
+        for id in 1..=4 {
+            let packet = Packet { key: id == 1, queued: true, ..Packet::plain(id, &large) };
+            decoder.send(packet, &mut out);
+            let kept = decoder.kept.as_ref().map_or(0, Vec::len) as u64;
+            let expected = if id < 4 && threads > 3 { id } else { 0 };
+            let fine = if threads > 3 { kept == expected } else { kept < 4 };
+            assert!(fine, "{threads} threads: {kept} packets of {id}");
+        }
+        decoder.finish(u64::MAX, &mut out);
+        assert!(out.iter().map(|output| output.id).eq(1..=4), "{threads} threads");
+        assert!(out.iter().all(|output| output.picture.is_ok()), "{threads} threads");
+    }
+}
