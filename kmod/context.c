@@ -106,15 +106,15 @@ static int daedalus_release(struct file *file)
 	struct daedalus_context *ctx = daedalus_file_context(file);
 	struct daedalus_device *dev = ctx->dev;
 
-	mutex_lock(&dev->lock);
-	xa_erase(&dev->sessions, ctx->session);
-	mutex_unlock(&dev->lock);
-
 	mutex_lock(&ctx->lock);
 	vb2_queue_release(&ctx->coded);
 	vb2_queue_release(&ctx->decoded);
 	mutex_unlock(&ctx->lock);
 	daedalus_leave_owed(ctx);
+	/* Not before: who completes a job and finds no context looks there. */
+	mutex_lock(&dev->lock);
+	xa_erase(&dev->sessions, ctx->session);
+	mutex_unlock(&dev->lock);
 	spin_lock(&dev->queue_lock);
 	ctx->closed = true;
 	spin_unlock(&dev->queue_lock);

@@ -40,6 +40,8 @@ static struct v4l2_ext_control __user *daedalus_control_list(void __user *arg, u
 {
 	struct v4l2_ext_controls controls;
 
+	/* What cannot be read is no empty list. */
+	*count = 1;
 #ifdef CONFIG_COMPAT
 	/* struct v4l2_ext_control is the same to them, but for the pointer. */
 	if (in_compat_syscall()) {

@@ -109,11 +109,13 @@ static int daedalus_s_fmt_coded(struct file *file, void *priv, struct v4l2_forma
 	     format->pixelformat != ctx->coded_format.pixelformat)) {
 		ret = -EBUSY;
 	} else {
-		/* Another codec is another session to the daemon. */
-		if (format->pixelformat != ctx->coded_format.pixelformat)
-			daedalus_notify(ctx, DAEDALUS_MSG_CLOSE);
+		bool other = format->pixelformat != ctx->coded_format.pixelformat;
+
 		ctx->coded_format = *format;
 		daedalus_reset_formats(ctx);
+		/* That is another session to the daemon. An OPEN of the former may be under way. */
+		if (other)
+			daedalus_notify(ctx, DAEDALUS_MSG_CLOSE);
 	}
 	mutex_unlock(&ctx->lock);
 	return ret;

@@ -160,14 +160,14 @@ void daedalus_update(struct daedalus_context *ctx)
 	mutex_unlock(&ctx->jobs_lock);
 }
 
-/* The daemon has done with a job that its client has back already. Called with jobs_lock held. */
+/* The daemon has done with a job that its client has back already. */
 static void daedalus_settle(struct daedalus_charge *charge)
 {
 	list_del(&charge->list);
 	daedalus_uncharge_request(charge);
 }
 
-/* There is no daemon any more that has anything of this context, or there soon will be none. */
+/* Or there is no daemon any more that has anything of these. */
 void daedalus_settle_list(struct list_head *list)
 {
 	struct daedalus_charge *charge, *next;

@@ -83,8 +83,9 @@ struct daedalus_message {
  *
  * DAEDALUS_MSG_FLUSH says that the client has taken back what it had queued (it
  * seeks, or stops): requests of the session that were read before this message
- * are void. They are to be completed all the same (ENOENT): until then they count
- * among those that the client's user may have.
+ * are void. They are to be completed all the same (ENOENT), and so are those of a
+ * session that DAEDALUS_MSG_CLOSE has ended: until then they count among those that
+ * the client's user may have.
  */
 struct daedalus_open {
 	struct daedalus_message head;

@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 const FIRST_PATIENCE: Duration = Duration::from_millis(5);
 
 /// Bytes of coded data for which memory stays from picture to picture.
-const LASTING: usize = 4 << 20;
+const LASTING: usize = 8 << 20;
 
 /// What a worker is told.
 pub(super) enum Message {

@@ -13,6 +13,10 @@ use crate::proc::{field, resident};
 const MEMORY_SLACK: f64 = 8192.0;
 const COUNT_SLACK: f64 = 16.0;
 
+/// In windows of so many seconds memory may come and go by twice as much, in shorter ones by more: sessions of other
+/// sizes and codecs are open then. One of 1080p has 30 to 60 MiB.
+const SETTLING: f64 = 40.0;
+
 /// The columns of a sample, whether each is memory in KiB, and whether only the kernel's device has it.
 const COLUMNS: [(&str, bool, bool); 9] = [
     ("client_rss_kib", true, false),
@@ -114,11 +118,14 @@ impl Series {
         }
         let (middle, last) =
             (&self.samples[count / 3..count * 2 / 3], &self.samples[count * 2 / 3..]);
+        // In a window of seconds not every kind of session ends even once.
+        let seconds = last[last.len() - 1].seconds - last[0].seconds;
+        let memory_slack = MEMORY_SLACK * (1.0 + SETTLING / seconds.max(1.0));
         let verdict = |(at, (name, is_memory, _)): (usize, &(&'static str, bool, bool))| Verdict {
             name,
             before: low(middle.iter().map(|sample| sample.values[at])),
             after: low(last.iter().map(|sample| sample.values[at])),
-            slack: if *is_memory { MEMORY_SLACK } else { COUNT_SLACK },
+            slack: if *is_memory { memory_slack } else { COUNT_SLACK },
         };
         Ok(self.columns().map(verdict).collect())
     }
@@ -161,23 +168,27 @@ impl fmt::Display for Verdict {
 mod tests {
     use super::*;
 
-    fn series(rss: impl Fn(usize) -> f64) -> Series {
+    fn series(interval: f64, rss: impl Fn(usize) -> f64) -> Series {
         let folder = std::env::temp_dir().join(format!("daedalus-soak-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let mut series = Series::create(&folder.join("soak.csv"), false).unwrap();
         for at in 0..30 {
             let mut values = [5.0; COLUMNS.len()];
             values[0] = rss(at);
-            series.add(Sample { seconds: at as f64, values }).unwrap();
+            series.add(Sample { seconds: at as f64 * interval, values }).unwrap();
         }
         series
     }
 
     #[test]
     fn what_grows_is_told_from_what_goes_up_and_down() {
-        let wave = series(|at| 100_000.0 + 20_000.0 * (at % 4) as f64);
+        let wave = series(1.0, |at| 100_000.0 + 20_000.0 * (at % 4) as f64);
         assert!(wave.judge().unwrap().iter().all(Verdict::is_flat));
-        let leak = series(|at| 100_000.0 + 2_000.0 * at as f64);
+        // So much in half a minute says nothing, in ten of them it does; more says something at once.
+        let slope = |each: f64| move |at| 100_000.0 + each * at as f64;
+        assert!(series(1.0, slope(2_000.0)).judge().unwrap().iter().all(Verdict::is_flat));
+        assert!(!series(10.0, slope(2_000.0)).judge().unwrap().iter().all(Verdict::is_flat));
+        let leak = series(1.0, slope(10_000.0));
         let bad: Vec<_> = leak.judge().unwrap().into_iter().filter(|v| !v.is_flat()).collect();
         assert_eq!(bad.len(), 1);
         assert_eq!(bad[0].name, "client_rss_kib");

@@ -8,6 +8,7 @@
  *	large		coded data that the daemon has no room for
  *	removed		buffers that are prepared and removed
  *	owed		requests that are taken back while the daemon has them
+ *	closing		requests that are completed while their session ends
  *	turns		many sessions of one user beside one of another
  *	media		media requests without end
  *	ends		sessions that end while they are announced
@@ -241,6 +242,51 @@ static void owed(void)
 	printf("%d requests taken back\n", limit);
 }
 
+/* Completes what it is told of. */
+static void *completes(void *argument)
+{
+	struct daedalus_complete complete;
+
+	while (read(*(int *)argument, &complete, sizeof(complete)) == sizeof(complete))
+		ioctl(device, DAEDALUS_IOC_COMPLETE, &complete);
+	return argument;
+}
+
+static void closing(void)
+{
+	int ends[2], rounds = 300;
+	pthread_t thread;
+
+	become(USER);
+	expect(!pipe(ends) && !pthread_create(&thread, NULL, completes, &ends[0]), "a thread");
+	for (int i = 0; i < rounds; i++) {
+		int fd = start(limit, 1 << 16);
+
+		/* Whatever was of those before has been completed, or soon will be. */
+		for (int j = 0, tries = 0; j < limit; j++) {
+			int error;
+
+			while ((error = queue(fd, CODED, j)) == EDQUOT) {
+				expect(tries++ < 1000, "what was completed while its session ended counts");
+				usleep(10000);
+			}
+			expect(!error && !queue(fd, DECODED, j), "a request");
+		}
+		for (int j = 0; j < limit; j++) {
+			struct daedalus_complete complete = { .status = DAEDALUS_STATUS_FAILED };
+
+			receive_request();
+			complete.session = message->head.session;
+			complete.cookie = message->cookie;
+			expect(write(ends[1], &complete, sizeof(complete)) == sizeof(complete), "a pipe");
+		}
+		close(fd);
+	}
+	close(ends[1]);
+	pthread_join(thread, NULL);
+	printf("%d sessions end while their requests are completed\n", rounds);
+}
+
 static void turns(void)
 {
 	const int sessions = 8, each = 3;
@@ -431,7 +477,7 @@ int main(int argc, char **argv)
 	} scenarios[] = {
 		{ "large", large },	    { "removed", removed }, { "owed", owed },	  { "turns", turns },
 		{ "media", media_requests }, { "ends", ends },	    { "stalls", stalls },
-		{ "values", values },
+		{ "values", values },	    { "closing", closing },
 	};
 
 	expect(argc == 5, "usage: accounts VIDEO MEDIA SCENARIO LIMIT");

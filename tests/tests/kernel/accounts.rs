@@ -76,6 +76,10 @@ pub fn of_values_in_untouched_pages(bed: &Bed) -> Result<(), Failed> {
     play(bed, "values", 512)
 }
 
+pub fn of_sessions_that_end_beside_completions(bed: &Bed) -> Result<(), Failed> {
+    play(bed, "closing", LIMIT)
+}
+
 pub fn of_pages_that_do_not_come(bed: &Bed) -> Result<(), Failed> {
     play(bed, "stalls", 512)
 }

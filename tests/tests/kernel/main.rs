@@ -71,6 +71,10 @@ const TESTS: &[(&str, Test)] = &[
     ("accounts::of_turns", accounts::of_turns),
     ("accounts::of_media_requests", accounts::of_media_requests),
     ("accounts::of_sessions_that_end", accounts::of_sessions_that_end),
+    (
+        "accounts::of_sessions_that_end_beside_completions",
+        accounts::of_sessions_that_end_beside_completions,
+    ),
     ("accounts::of_pages_that_do_not_come", accounts::of_pages_that_do_not_come),
     ("accounts::of_values_in_untouched_pages", accounts::of_values_in_untouched_pages),
     ("ioctls::seven_for_each_picture", ioctls::seven_for_each_picture),
