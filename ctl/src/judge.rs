@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::look::{
-    Answer, DRIVER_FILE, Device, Driver, Facts, Module, Node, Opening, Outcome, tried,
+    Answer, DRIVER_FILE, Device, Driver, Facts, Libva, Module, Node, Opening, Outcome, tried,
 };
 
 /// The oldest VA-API whose structs are those that the driver was built for: the first with final AV1 structs.
@@ -86,18 +86,25 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = match facts.device.as_str() {
         "embedded" => Vec::new(),
         // Somebody else's decoder.
-        path if path.starts_with('/') && !is_ours(&facts.module, path) => Vec::new(),
+        path if path.starts_with('/')
+            && facts.node.as_ref().is_some_and(|n| !is_ours(facts, n)) =>
+        {
+            Vec::new()
+        }
         _ => kernel(facts),
     };
-    findings.extend(libva(facts));
+    let why = findings.iter().any(|finding| finding.severity == Severity::Problem);
+    if !(facts.device == "kernel" && why && cannot_start(&facts.libva).is_some()) {
+        findings.extend(libva(facts));
+    }
     findings
 }
 
 /// Whether the module has a device with this node.
-fn is_ours(module: &Module, path: &str) -> bool {
-    let nodes =
-        module.devices.iter().flat_map(|device| [Some(&device.video), device.media.as_ref()]);
-    nodes.flatten().any(|node| node.path == Path::new(path))
+fn is_ours(facts: &Facts, path: &Path) -> bool {
+    let devices = facts.module.devices.iter();
+    let nodes = devices.flat_map(|device| [Some(&device.video), device.media.as_ref()]);
+    nodes.flatten().any(|node| node.path == path)
 }
 
 /// Module, devices and daemon.
@@ -299,23 +306,39 @@ fn libva(facts: &Facts) -> Vec<Finding> {
     }
     match &libva.outcome {
         Outcome::Works { display, vendor, .. } if !crate::look::is_ours(vendor) => {
-            vec![other_driver(facts, format!("For {display} libva uses another driver: {vendor}."))]
+            let what = format!("For {display} libva uses another driver: {vendor}.");
+            let missing = is_misplaced(&facts.driver).then(|| wrong_path(facts));
+            [other_driver(facts, what)].into_iter().chain(missing).collect()
         }
         Outcome::Works { .. } => Vec::new(),
         _ if is_misplaced(&facts.driver) => vec![wrong_path(facts)],
         Outcome::NoDisplay(tried) => {
+            let missing = [("libva-drm.so.2", "libva-drm2"), ("libva-x11.so.2", "libva-x11-2")];
+            let is_missing = |file: &str| tried.iter().any(|why| why.contains(file));
+            let package = missing.iter().find(|(file, _)| is_missing(file));
             let tried = if tried.is_empty() {
                 "no render node, no X display".into()
             } else {
                 tried.join("; ")
             };
-            one(
-                Cause::NoDisplay,
-                format!("VA-API programs have no display to open: {tried}."),
-                "Join the group of /dev/dri/renderD* (render), set DISPLAY to an X server, or, without a GPU, load \
-                 the module vgem.",
-            )
+            let what = format!("VA-API programs have no display to open: {tried}.");
+            match package {
+                Some((_, package)) => {
+                    one(Cause::NoDisplay, what, &format!("Install the package {package}."))
+                }
+                None => one(
+                    Cause::NoDisplay,
+                    what,
+                    "Join the group of /dev/dri/renderD* (render), set DISPLAY to an X server, or, without a GPU, \
+                     load the module vgem.",
+                ),
+            }
         }
+        Outcome::DisplayHangs(display) => one(
+            Cause::NoDisplay,
+            format!("The display {display} does not answer who opens it."),
+            "Start its server anew, or unset DISPLAY.",
+        ),
         Outcome::Hung => one(
             Cause::DriverFails,
             "A driver hangs when libva starts it.".into(),
@@ -335,6 +358,14 @@ fn libva(facts: &Facts) -> Vec<Finding> {
                 };
                 return vec![other_driver(facts, format!("For {display} libva {which}: {error}."))];
             }
+            if let Some(why) = cannot_start(libva) {
+                let mend = match facts.device.as_str() {
+                    "auto" => "DAEDALUS_LOG=debug vainfo tells more.".to_owned(),
+                    device => format!("DAEDALUS_DEVICE is {device}: set it to auto, or unset it."),
+                };
+                let what = format!("The driver does not start on {display}: {why}.");
+                return one(Cause::DriverFails, what, &mend);
+            }
             let telling = |line: &&String| line.contains("error") || line.contains("dlopen");
             let said = libva.messages.iter().rev().find(telling).unwrap_or(error);
             one(
@@ -347,6 +378,13 @@ fn libva(facts: &Facts) -> Vec<Finding> {
         // Dealt with above.
         Outcome::Broken(_) | Outcome::NoLibrary(_) | Outcome::Predecessor => Vec::new(),
     }
+}
+
+/// Why our driver does not start, in its own words (va-driver/src/entry).
+fn cannot_start(libva: &Libva) -> Option<&str> {
+    let why =
+        libva.messages.iter().rev().find_map(|line| Some(line.split_once("cannot start: ")?.1));
+    why.map(|why| why.trim_end_matches('.'))
 }
 
 /// libva looks for another driver than ours.
@@ -363,13 +401,15 @@ fn other_driver(facts: &Facts, what: String) -> Finding {
 /// Whether the driver is not where libva looks: not there, or nowhere. Where libva looks is not always known:
 /// without a display it has not said so.
 fn is_misplaced(driver: &Driver) -> bool {
-    driver.found.is_none() && (!driver.searched.is_empty() || driver.elsewhere.is_empty())
+    let told = driver.path_variable.is_some() || !driver.searched.is_empty();
+    driver.found.is_none() && (told || driver.elsewhere.is_empty())
 }
 
 /// The driver is not where libva looks.
 fn wrong_path(facts: &Facts) -> Finding {
     let driver = &facts.driver;
     let searched = match &driver.searched[..] {
+        [] if driver.path_variable.is_some() => "no folder".to_owned(),
         [] => "its folder".to_owned(),
         some => some.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "),
     };

@@ -23,7 +23,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: Option<u8>,
 
-    /// Write each request as one line of JSON; - is standard output
+    /// Write each request as one line of JSON; - is standard output, whose reader everybody waits for
     #[arg(long, value_name = "FILE")]
     pub dump: Option<PathBuf>,
 

@@ -5,7 +5,7 @@
 mod arguments;
 
 use std::{
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -27,12 +27,13 @@ use daedalus_uapi::{
     protocol::{CODEC_AV1, CODEC_H264, CODEC_VP9},
 };
 use nix::{
+    poll::{PollFd, PollFlags, poll},
     sys::{
         resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, Signal},
         signalfd::{SfdFlags, SignalFd},
     },
-    unistd::User,
+    unistd::{User, geteuid},
 };
 
 use arguments::{Arguments, Offered};
@@ -65,10 +66,20 @@ fn main() -> ExitCode {
         fields: true,
     };
     daedalus_logging::start(filter.as_deref(), log::LevelFilter::Info, options);
-    let ended = run(&arguments);
-    if let Err(error) = &ended {
-        log::error!("{error}");
-    }
+    // A thread that panics tells the journal, too, and how bad it is.
+    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+    let inherited = Inherited::take();
+    let ended = stop_signals().and_then(|stop| {
+        let ended = run(&arguments, inherited, stop.as_fd());
+        if let Err(error) = &ended {
+            log::error!("{error}");
+            if is_early(error) && std::env::var_os("NOTIFY_SOCKET").is_some() {
+                daedalus_logging::settle();
+                stay(stop.as_fd());
+            }
+        }
+        ended
+    });
     daedalus_logging::settle();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,17 +93,43 @@ const LASTING: u8 = 78;
 
 /// Whether it stays as it is until somebody installs or configures something.
 fn is_lasting(error: &Error) -> bool {
-    matches!(error, Error::Version { .. } | Error::NoUser(_))
+    matches!(error, Error::Version { .. } | Error::NoUser(_) | Error::NoCodec)
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
-    let inherited = Inherited::take();
+/// Whether it kept the daemon from beginning, and may pass.
+fn is_early(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NoDevice(_)
+            | Error::Open(..)
+            | Error::Busy(_)
+            | Error::Permission(_)
+            | Error::Socket(..)
+            | Error::Sandbox(..)
+    )
+}
+
+/// How long a daemon that could not begin stays under a service manager, which starts it again at once
+/// (`RestartSec=` is for daemons that crash): ten attempts a second would drive all else out of the journal.
+const PAUSE: u16 = 10_000;
+
+/// Waits, unless it is told to end.
+fn stay(stop: BorrowedFd<'_>) {
+    let mut fds = [PollFd::new(stop, PollFlags::POLLIN)];
+    // Whatever ends this early, it is time to end.
+    let _ = poll(&mut fds, PAUSE);
+}
+
+/// What is readable once the daemon is told to end.
+fn stop_signals() -> Result<SignalFd> {
     // Before any thread starts, so that all have them blocked.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     signals.thread_block().map_err(|e| Error::System("blocking signals", e.into()))?;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    let stop =
-        SignalFd::with_flags(&signals, flags).map_err(|e| Error::System("signalfd", e.into()))?;
+    SignalFd::with_flags(&signals, flags).map_err(|e| Error::System("signalfd", e.into()))
+}
+
+fn run(arguments: &Arguments, inherited: Inherited, stop: BorrowedFd<'_>) -> Result<()> {
     allow_many_files();
 
     log::info!("daedalusd {}", daedalus_version::TEXT);
@@ -114,6 +151,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
         log::warn!("telling the service manager: {error}");
     }
+    let uid = user.as_ref().map_or_else(geteuid, |user| user.uid).as_raw();
     let sandbox = if arguments.no_sandbox {
         log::warn!("no sandbox: asked for");
         Sandbox { landlock: "none".into(), ..Sandbox::default() }
@@ -121,12 +159,13 @@ fn run(arguments: &Arguments) -> Result<()> {
         sandbox::enter_process(user.as_ref(), socket.as_ref().map(Socket::descriptor))?
     };
     let about = About {
+        uid,
         device: arguments.device.display().to_string(),
         codecs: codecs.iter().map(|(codec, _)| codec_name(*codec).to_owned()).collect(),
         sandbox,
     };
     let server = socket.map(|socket| Server::start(socket, about, pump.watch())).transpose()?;
-    pump.run(stop.as_fd())?;
+    pump.run(stop)?;
     drop(server);
     log::info!("end");
     Ok(())
@@ -194,6 +233,7 @@ mod tests {
     #[test]
     fn the_unit_does_not_start_again_after_what_lasts() {
         assert!(is_lasting(&Error::Version { module: 2, daemon: 1 }));
+        assert!(is_lasting(&Error::NoCodec));
         assert!(!is_lasting(&Error::Gone));
         let unit = include_str!("../daedalusd.service");
         let named =

@@ -83,8 +83,8 @@ impl Pump {
         self.watch.clone()
     }
 
-    /// Serves the device until `stop` is readable. Then all sessions end; their requests are given back
-    /// as failed. An error if the device fails.
+    /// Serves the device until `stop` is readable. Then all sessions end: their requests are given back, as failed but
+    /// for those whose pictures are finished by then and written. An error if the device fails.
     pub fn run(mut self, stop: BorrowedFd<'_>) -> Result<()> {
         let served = self.serve(stop);
         for session in mem::take(&mut self.sessions).into_values() {
@@ -157,6 +157,7 @@ impl Pump {
                     "session {session}: {codec} for process {pid} of user {uid}");
                 if let Some(former) = self.sessions.remove(&session) {
                     log::error!(session; "session {session} was open already");
+                    former.flush();
                     self.end(former);
                 }
                 let engine = self.engine(codec, uid);
@@ -165,6 +166,7 @@ impl Pump {
             }
             Message::Close { session } => match self.sessions.remove(&session) {
                 Some(ended) => {
+                    ended.flush();
                     ended.say_end();
                     self.end(ended);
                 }

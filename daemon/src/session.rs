@@ -127,7 +127,8 @@ impl Session {
             }
             // Before the client can act on it.
             statistics.answer(taken, outcome);
-            match shown {
+            // What was taken back was written nowhere, or in part.
+            match shown && outcome != Outcome::Cancelled {
                 true => completer.answer(session, cookie, &answer),
                 false => completer.failed(session, cookie),
             }
@@ -164,9 +165,9 @@ impl Session {
              {cancelled} taken back");
     }
 
-    /// Ends the session but for its decoder, whose end may take time.
+    /// Ends the session but for its decoder, whose end may take time. What that still finishes is written, unless it
+    /// was taken back before.
     pub fn close(self) -> Option<engine::Session> {
-        self.flush();
         self.watch.statistics.close(self.number);
         self.watch.taps.end(self.number);
         self.engine

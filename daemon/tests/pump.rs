@@ -6,7 +6,8 @@ use std::{
     io::{self, Write},
     path::Path,
     sync::{Arc, Mutex},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use daedalus_daemon::{
@@ -105,8 +106,9 @@ fn what_a_client_has_taken_back_is_decoded_but_written_nowhere() {
     let after = stream.decode(&mut bench, 1, 3, 3);
     bench.until_asked(after);
     gate.send(()).unwrap();
-    for cookie in cookies {
-        assert_eq!(bench.answer().1, cookie, "answered all the same");
+    // The first was written before it was taken back.
+    for (cookie, status) in cookies.into_iter().zip([Status::Ok, Status::Failed, Status::Failed]) {
+        assert_eq!(bench.answer(), (1, cookie, status), "answered all the same");
     }
     assert_eq!(bench.answer(), (1, after, Status::Ok));
     let untouched = vec![0xEE; stream.sizes()[0] as usize];
@@ -258,21 +260,38 @@ fn messages_that_lie_fail_alone() {
 
 #[test]
 fn a_daemon_that_is_told_to_end_answers_what_it_has() {
+    const COUNT: usize = 5;
     let stream = Stream::new(ALTREF, Layout::Nv12);
-    let mut bench = Bench::new();
+    let pictures = stream.pictures();
+    let mut bench = Bench::with_threads(2);
     bench.open(1, Codec::Vp9);
-    bench.buffer(0, &stream.sizes());
+    (0..COUNT as u64).for_each(|buffer| bench.buffer(buffer, &stream.sizes()));
+    let [first, second] = [bench.next_cookie(), bench.next_cookie() + 1];
+    let gates = [first, second].map(|cookie| bench.gate(cookie));
     let cookies: Vec<u64> =
-        (0..stream.len()).map(|index| stream.decode(&mut bench, 1, index, 0)).collect();
-    bench.answer();
+        (0..COUNT).map(|index| stream.decode(&mut bench, 1, index, index as u64)).collect();
+    bench.until_at_gate(first);
+    bench.until_asked(cookies[COUNT - 1]);
+    gates[0].send(()).unwrap();
+    bench.until_at_gate(second);
+    // Those after it may be decoded by now, and wait to be packed: what is said of them must be true as well.
+    thread::sleep(Duration::from_millis(50));
     bench.stop();
+    bench.until_ended(1);
+    gates[1].send(()).unwrap();
     bench.end().unwrap();
-    // What was not read is left to the next daemon.
-    let mut answered = 1;
-    while !bench.is_silent() {
-        answered += 1;
+    let answers = bench.rest();
+    assert_eq!(answers.len(), COUNT, "each is answered once: {answers:?}");
+    for (session, cookie, status) in answers {
+        let index = cookies.iter().position(|sent| *sent == cookie).unwrap();
+        assert_eq!(session, 1);
+        match status {
+            Status::Ok => {
+                assert!(stream.shows(&bench, index as u64, &pictures[index]), "picture {index}");
+            }
+            status => assert_eq!((status, index > 1), (Status::Failed, true), "picture {index}"),
+        }
     }
-    assert!(answered <= cookies.len());
 }
 
 #[test]

@@ -252,6 +252,10 @@ impl Drop for Session {
         self.messages = None;
         if self.owner == std::process::id() {
             self.join();
+        } else {
+            // Dropping them would detach whichever threads have their numbers in this process.
+            let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+            mem::forget(mem::take(threads));
         }
     }
 }

@@ -70,7 +70,9 @@ impl Journal {
     fn write_at(&self, record: &Record<'_>, now: Instant) -> io::Result<()> {
         {
             let mut lost = self.lost();
-            if lost.until.is_some_and(|until| now < until) {
+            // Why a daemon ends is offered all the same.
+            let matters = record.level() == Level::Error;
+            if !matters && lost.until.is_some_and(|until| now < until) {
                 lost.records += 1;
                 return Ok(());
             }
@@ -84,6 +86,12 @@ impl Journal {
             }
             sent => sent?,
         }
+        self.settle();
+        Ok(())
+    }
+
+    /// Says how many records are lost, if any are.
+    pub fn settle(&self) {
         let Lost { records, .. } = std::mem::take(&mut *self.lost());
         if records > 0 {
             let mut said = Record::builder();
@@ -92,7 +100,6 @@ impl Journal {
             // That it hangs again is found out with the next one.
             let _ = self.send(&said.args(text).build());
         }
-        Ok(())
     }
 
     fn send(&self, record: &Record<'_>) -> io::Result<()> {
@@ -181,6 +188,17 @@ mod tests {
         // It is left alone for some time.
         write(&journal, "lost", now + PAUSE / 2);
         assert_eq!(next(), None);
+        // Not so with what matters.
+        let mut fatal = Record::builder();
+        fatal.level(Level::Error).args(format_args!("fatal"));
+        journal.write_at(&fatal.build(), now + PAUSE / 2).unwrap();
+        assert!(next().unwrap().contains("MESSAGE=fatal\n"));
+        assert!(next().unwrap().starts_with("MESSAGE=2 records before this are lost"));
+        // Nor is it forgotten at the end.
+        *journal.lost() = Lost { records: 2, until: Some(now + PAUSE) };
+        journal.settle();
+        assert!(next().unwrap().starts_with("MESSAGE=2 records before this are lost"));
+        *journal.lost() = Lost { records: 2, until: Some(now + PAUSE) };
         write(&journal, "late", now + PAUSE);
         assert!(next().unwrap().contains("MESSAGE=late\n"));
         assert!(next().unwrap().starts_with("MESSAGE=2 records before this are lost"));

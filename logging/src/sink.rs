@@ -88,7 +88,11 @@ impl Log for Sink {
         }
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        if let To::Journal(journal) = &self.to {
+            journal.settle();
+        }
+    }
 }
 
 /// Whether `file` is what systemd says that it has connected to the journal: `DEVICE:INODE`.

@@ -250,7 +250,7 @@ static void test_import(VADisplay va)
     VADRMPRIMESurfaceDescriptor descriptor;
     VASurfaceAttribExternalBuffers old;
     VASurfaceID surface = VA_INVALID_SURFACE;
-    int fd = memfd_create("foreign", MFD_CLOEXEC);
+    int fd = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     uintptr_t handle = (uintptr_t)fd;
     uint8_t *memory;
 
@@ -258,6 +258,11 @@ static void test_import(VADisplay va)
         return;
     memory = mmap(NULL, FOREIGN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (!CHECK(memory != MAP_FAILED, "no memory"))
+        return;
+    /* Somebody could take it away from under the decoder. */
+    descriptor = foreign(fd);
+    EXPECT(VA_STATUS_ERROR_INVALID_PARAMETER, bring(va, PRIME_2, &descriptor, &surface));
+    if (!CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0, "no seals"))
         return;
     test_refused(va, fd);
 

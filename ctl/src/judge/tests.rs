@@ -39,6 +39,7 @@ fn healthy() -> Facts {
     Facts {
         user: Person { uid: 1000, name: "ann".into(), groups: vec!["users".into()] },
         device: "auto".into(),
+        node: None,
         module: Module {
             loaded: true,
             installed: Some(true),
@@ -126,9 +127,43 @@ fn whose_decoder_a_path_is_decides_whether_the_module_is_needed() {
     for (path, detached) in [("/dev/video0", 1), ("/dev/media0", 1), ("/dev/video1", 0)] {
         let mut facts = healthy();
         facts.device = path.into();
+        facts.node = Some(path.into());
         facts.module.devices[0].attached = Some(false);
         assert_eq!(judge(&facts).len(), detached, "{path}");
     }
+    // By another name, or one that is gone.
+    for node in [Some("/dev/video0".into()), None] {
+        let finding = wrong(|facts| {
+            facts.device = "/dev/v4l/by-path/platform-daedalus-video-index0".into();
+            facts.node = node;
+            facts.module.devices[0].attached = Some(false);
+        });
+        assert_eq!(finding.cause, Cause::NoDaemon);
+    }
+}
+
+#[test]
+fn a_driver_that_does_not_start_says_why() {
+    let messages = [
+        "libva info: Trying to open /usr/lib/dri/daedalus_drv_video.so",
+        "daedalus: error: cannot start: no stateless decoder at /dev/video7",
+        "libva error: /usr/lib/dri/daedalus_drv_video.so init failed",
+    ];
+    let finding = wrong(|facts| {
+        facts.libva = fails("unknown libva error", &messages);
+        facts.device = "/dev/video7".into();
+    });
+    let what = "does not start on x11: no stateless decoder at /dev/video7.";
+    expect(&finding, Cause::DriverFails, what, "DAEDALUS_DEVICE is /dev/video7: set it to auto");
+    // What it needs is not there: that is said already.
+    let finding = wrong(|facts| {
+        facts.libva = fails("unknown libva error", &messages);
+        facts.device = "kernel".into();
+        facts.module.loaded = false;
+    });
+    assert_eq!(finding.cause, Cause::NoModule);
+    let finding = wrong(|facts| facts.libva = fails("unknown libva error", &messages));
+    expect(&finding, Cause::DriverFails, what, "DAEDALUS_LOG=debug");
 }
 
 #[test]
@@ -245,6 +280,14 @@ fn wrong_driver_path() {
     expect(&finding, Cause::WrongDriverPath, "in /usr/lib/dri, and", mend);
     let finding = wrong(nowhere);
     expect(&finding, Cause::WrongDriverPath, "is not there", "package daedalus-va-driver");
+    // A variable that names none.
+    let finding = wrong(|facts| {
+        where_libva_looks_is_unknown(facts);
+        facts.driver.path_variable = Some(String::new());
+        facts.libva = fails("unknown libva error", &[]);
+    });
+    let what = "looks for drivers in no folder (LIBVA_DRIVERS_PATH)";
+    expect(&finding, Cause::WrongDriverPath, what, "in /usr/lib/dri: unset LIBVA_DRIVERS_PATH");
     // Nor anywhere else.
     let finding = wrong(|facts| {
         nowhere(facts);
@@ -299,6 +342,11 @@ fn another_driver() {
         facts.driver.name_variable = Some("iHD".into());
     });
     expect(&finding, Cause::OtherDriver, "Intel iHD", "LIBVA_DRIVER_NAME is iHD");
+    // Ours is not there, either.
+    let mut facts = healthy();
+    (facts.libva.outcome, facts.driver.found) = (vendor(), None);
+    let causes: Vec<Cause> = judge(&facts).iter().map(|finding| finding.cause).collect();
+    assert_eq!(causes, [Cause::OtherDriver, Cause::WrongDriverPath]);
     let tries = "libva info: Trying to open /usr/lib/dri/vgem_drv_video.so";
     let finding = wrong(|facts| facts.libva = fails("unknown libva error", &[tries]));
     expect(&finding, Cause::OtherDriver, "tries /usr/lib/dri/vgem_drv_video.so", "by a link");
@@ -335,6 +383,17 @@ fn no_display() {
         facts.libva.outcome = Outcome::NoDisplay(tried);
     });
     expect(&finding, Cause::NoDisplay, "renderD128: Permission denied", "render");
+    let finding = wrong(|facts| {
+        where_libva_looks_is_unknown(facts);
+        let why = "/dev/dri/renderD128: libva-drm.so.2: cannot open shared object file";
+        facts.libva.outcome = Outcome::NoDisplay(vec![why.into()]);
+    });
+    expect(&finding, Cause::NoDisplay, "libva-drm.so.2", "Install the package libva-drm2");
+    let finding = wrong(|facts| {
+        where_libva_looks_is_unknown(facts);
+        facts.libva.outcome = Outcome::DisplayHangs("DISPLAY=:9".into());
+    });
+    expect(&finding, Cause::NoDisplay, "DISPLAY=:9 does not answer", "unset DISPLAY");
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub enum Outcome {
     Crashed(String),
     /// The child did not end.
     Hung,
+    /// It did not, while it opened this display.
+    DisplayHangs(String),
     /// The child could not do its work.
     Broken(String),
 }
@@ -81,6 +83,10 @@ pub enum Step {
     NoLibrary { predecessor: bool, error: String },
     /// The file of the library.
     Library(String),
+    /// A display is about to be opened: how people know it.
+    Opening(String),
+    /// It is.
+    Opened,
     /// A display could not be opened.
     NoDisplay(String),
     /// vaInitialize failed.
@@ -191,8 +197,12 @@ fn judge(heard: Heard) -> Libva {
     let Heard { steps, messages, status } = heard;
     let mut libva = Libva { library: None, version: None, outcome: Outcome::Hung, messages };
     let (mut works, mut fails, mut closed, mut none) = (Vec::new(), None, Vec::new(), None);
+    let mut opening = None;
     for step in steps {
+        opening = None;
         match step {
+            Step::Opening(display) => opening = Some(display),
+            Step::Opened => {}
             Step::NoLibrary { predecessor: true, .. } => none = Some(Outcome::Predecessor),
             Step::NoLibrary { error, .. } => none = Some(Outcome::NoLibrary(error)),
             Step::Library(file) => {
@@ -213,7 +223,7 @@ fn judge(heard: Heard) -> Libva {
         |outcome: &Outcome| matches!(outcome, Outcome::Works { vendor, .. } if is_ours(vendor));
     let at = works.iter().position(ours).or((!works.is_empty()).then_some(0));
     let crashed = match status {
-        None => Some(Outcome::Hung),
+        None => Some(opening.map_or(Outcome::Hung, Outcome::DisplayHangs)),
         Some(status) => status.signal().map(|signal| {
             let name = nix::sys::signal::Signal::try_from(signal);
             Outcome::Crashed(name.map_or(signal.to_string(), |name| name.to_string()))
@@ -280,6 +290,10 @@ mod tests {
             (Some((1, 17)), Outcome::Crashed("SIGSEGV".into()))
         );
         assert_eq!(heard(vec![file()], None).outcome, Outcome::Hung);
+        let opening = || Step::Opening("DISPLAY=:9".into());
+        let hangs = Outcome::DisplayHangs("DISPLAY=:9".into());
+        assert_eq!(heard(vec![file(), opening()], None).outcome, hangs);
+        assert_eq!(heard(vec![opening(), Step::Opened], None).outcome, Outcome::Hung);
         // It did its work before.
         let libva = heard(vec![works("x11", "Daedalus 1")], Some(11));
         assert!(matches!(libva.outcome, Outcome::Works { .. }));

@@ -28,6 +28,8 @@ pub struct Facts {
     pub user: Person,
     /// What `DAEDALUS_DEVICE` says; `auto` if it is not set.
     pub device: String,
+    /// The node that this is, if it is one's path and there is one.
+    pub node: Option<PathBuf>,
     /// The kernel's side.
     pub module: Module,
     /// The daemon's side.
@@ -94,8 +96,11 @@ pub fn our_driver() -> Libva {
 pub fn look(socket: &Path) -> Facts {
     let user = person();
     let libva = libva::look(None);
+    let device = std::env::var("DAEDALUS_DEVICE").unwrap_or_else(|_| "auto".into());
     Facts {
-        device: std::env::var("DAEDALUS_DEVICE").unwrap_or_else(|_| "auto".into()),
+        // The driver follows links, too.
+        node: device.starts_with('/').then(|| std::fs::canonicalize(&device).ok()).flatten(),
+        device,
         module: module::look(),
         daemon: daemon(socket),
         driver: driver::look(&libva.messages),

@@ -138,16 +138,17 @@ fn media(video: &Path) -> Option<PathBuf> {
     Some(Path::new("/dev").join(name?))
 }
 
-/// Who has the module's node open. Others' files can be seen by root alone.
+/// Who has the module's node open, a daemon first: others may look at it. Others' files can be seen by root alone.
 fn holder() -> Option<Holder> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    numbers.into_iter().find_map(|pid| {
+    let holders = numbers.filter_map(|pid| {
         let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
         let has_it =
             |file: fs::DirEntry| fs::read_link(file.path()).is_ok_and(|to| to == Path::new(NODE));
         files.into_iter().any(has_it).then(|| Holder { pid, program: program(pid) })
-    })
+    });
+    holders.min_by_key(|holder| holder.program != "daedalusd")
 }
 
 /// The name of a process's program; its number if it is gone.

@@ -50,15 +50,20 @@ pub fn run() -> Result<ExitCode> {
     if let Some(file) = mapped("libva.so.2") {
         say(&Step::Library(file));
     }
-    if has_x11() {
-        match X11::open() {
-            Ok(x11) => say(&libva.ask("x11", x11.display)),
-            Err(why) => say(&Step::NoDisplay(why)),
-        }
-    }
     for node in render_nodes() {
         match Render::open(&node) {
             Ok(render) => say(&libva.ask(&node.display().to_string(), render.display)),
+            Err(why) => say(&Step::NoDisplay(why)),
+        }
+    }
+    // Last, for its server may not answer.
+    if has_x11() {
+        say(&Step::Opening(format!("DISPLAY={}", std::env::var("DISPLAY").unwrap_or_default())));
+        match X11::open() {
+            Ok(x11) => {
+                say(&Step::Opened);
+                say(&libva.ask("x11", x11.display));
+            }
             Err(why) => say(&Step::NoDisplay(why)),
         }
     }

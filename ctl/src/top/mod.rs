@@ -11,7 +11,10 @@ use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
     process::{self, ExitCode},
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
     time::Duration,
 };
@@ -40,8 +43,8 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// What there is to show, or to do.
 enum News {
-    /// What the daemon said, or why it did not.
-    Status(Result<Box<Status>, String>),
+    /// There is something new to show.
+    View,
     /// The terminal has another size.
     Resized,
     /// Somebody has seen enough, or the terminal is gone.
@@ -49,6 +52,10 @@ enum News {
     /// The terminal cannot be read.
     Failed(io::Error),
 }
+
+/// What is to be shown next. A terminal that takes nothing for a while gets the last of what there was.
+#[derive(Default)]
+struct Newest(Mutex<Option<View>>);
 
 /// Shows the table until somebody has seen enough, or once.
 pub fn run(socket: &Path, options: &Top) -> Result<ExitCode, String> {
@@ -62,6 +69,7 @@ pub fn run(socket: &Path, options: &Top) -> Result<ExitCode, String> {
     signals.thread_block().map_err(|errno| format!("blocking signals: {errno}"))?;
     let failed = |error: io::Error| format!("the terminal: {error}");
     let (tell, news) = channel();
+    let newest = Arc::new(Newest::default());
     wait_for_signals(signals, tell.clone());
     // Its drop would say on standard error that it failed, and panic where that is gone, too.
     let mut terminal = ManuallyDrop::new(ratatui::try_init().map_err(|error| {
@@ -71,8 +79,9 @@ pub fn run(socket: &Path, options: &Top) -> Result<ExitCode, String> {
     })?);
     wait_for_the_end(tell.clone());
     read_keys(tell.clone());
-    ask_again_and_again(socket.to_owned(), Duration::from_secs(options.interval.into()), tell);
-    let shown = show(&mut terminal, &news);
+    let interval = Duration::from_secs(options.interval.into());
+    ask_again_and_again(socket.to_owned(), interval, newest.clone(), tell);
+    let shown = show(&mut terminal, &news, &newest);
     leave();
     shown.map_err(failed)?;
     Ok(ExitCode::SUCCESS)
@@ -138,20 +147,37 @@ fn is_end(key: &KeyEvent) -> bool {
     ends && key.kind == KeyEventKind::Press
 }
 
-fn ask_again_and_again(socket: PathBuf, interval: Duration, tell: Sender<News>) {
+/// Asks, and looks up whose the sessions are, which may take as long.
+fn ask_again_and_again(
+    socket: PathBuf,
+    interval: Duration,
+    newest: Arc<Newest>,
+    tell: Sender<News>,
+) {
     thread::spawn(move || {
-        while tell.send(News::Status(ask(&socket).map(Box::new))).is_ok() {
+        let mut used = None;
+        loop {
+            let view = View::new(ask(&socket), used);
+            used = view.used();
+            // Who has not shown the last one yet has been told.
+            let unseen = newest.0.lock().unwrap_or_else(PoisonError::into_inner).replace(view);
+            if unseen.is_none() && tell.send(News::View).is_err() {
+                return;
+            }
             thread::sleep(interval);
         }
     });
 }
 
-fn show(terminal: &mut DefaultTerminal, news: &Receiver<News>) -> io::Result<()> {
+fn show(terminal: &mut DefaultTerminal, news: &Receiver<News>, newest: &Newest) -> io::Result<()> {
     let mut view: Option<View> = None;
     // It ends when nobody is left to tell anything, which those who do never are.
     for news in news {
         match news {
-            News::Status(status) => view = Some(View::new(status.map(|status| *status), view)),
+            News::View => {
+                let new = newest.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+                view = new.or(view);
+            }
             News::Resized => {}
             News::End => return Ok(()),
             News::Failed(error) => return Err(error),

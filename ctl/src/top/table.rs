@@ -32,13 +32,15 @@ const COLUMNS: [(&str, usize, bool); 12] = [
 pub struct View {
     head: Vec<String>,
     rows: Vec<[String; COLUMNS.len()]>,
-    /// Processor time and uptime in seconds, and whose: of which daemon.
-    used: Option<(u32, f64, f64)>,
+    used: Option<Used>,
 }
 
+/// Processor time and uptime in seconds, and whose: of which daemon.
+pub type Used = (u32, f64, f64);
+
 impl View {
-    /// Of what the daemon said, or why it did not. `before` is what was shown before.
-    pub fn new(status: Result<Status, String>, before: Option<View>) -> View {
+    /// Of what the daemon said, or why it did not. `before` is what the daemon had used in the view before.
+    pub fn new(status: Result<Status, String>, before: Option<Used>) -> View {
         let status = match status {
             Ok(status) => status,
             Err(why) => {
@@ -46,7 +48,7 @@ impl View {
             }
         };
         let used = (status.pid, status.cpu_s, status.uptime_s);
-        let before = before.and_then(|view| view.used).filter(|(pid, ..)| *pid == status.pid);
+        let before = before.filter(|(pid, ..)| *pid == status.pid);
         // The first time, since it started.
         let (_, cpu, uptime) = before.unwrap_or((status.pid, 0.0, 0.0));
         let processors = (status.cpu_s - cpu).max(0.0) / (status.uptime_s - uptime).max(0.001);
@@ -69,6 +71,11 @@ impl View {
         ];
         let rows = status.sessions.iter().map(row).collect();
         View { head, rows, used: Some(used) }
+    }
+
+    /// What the daemon has used, if there is one.
+    pub fn used(&self) -> Option<Used> {
+        self.used
     }
 
     /// As lines.
@@ -220,10 +227,10 @@ mod tests {
     #[test]
     fn processor_time_is_that_since_the_last_look_at_the_same_daemon() {
         let first = View::new(Ok(status(10.0, 100.0)), None);
-        let second = View::new(Ok(status(11.5, 101.0)), Some(first));
+        let second = View::new(Ok(status(11.5, 101.0)), first.used());
         assert!(second.head[0].ends_with("CPU 150 %"), "{}", second.head[0]);
         let another = Status { pid: 10, ..status(1.0, 10.0) };
-        let third = View::new(Ok(another), Some(second));
+        let third = View::new(Ok(another), second.used());
         assert!(third.head[0].ends_with("CPU 10 % since it started"), "{}", third.head[0]);
     }
 

@@ -38,4 +38,6 @@ pub struct About {
     pub codecs: Vec<String>,
     /// What it has given up.
     pub sandbox: Sandbox,
+    /// The user that it is. In the sandbox it cannot ask.
+    pub uid: u32,
 }

@@ -145,19 +145,19 @@ fn landlock_alone_keeps_files_shut() {
 
 #[test]
 fn capabilities_are_gone_for_good() {
-    inside(|| {
-        enter(None, None).unwrap();
-        for set in [caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable] {
-            // Without the filter in the way they could be asked about; raising one is refused by both.
-            assert!(caps::raise(None, set, caps::Capability::CAP_SYS_ADMIN).is_err());
-        }
-    });
-    let left = inside(|| {
+    const SETS: [caps::CapSet; 3] =
+        [caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable];
+    if caps::read(None, caps::CapSet::Permitted).unwrap().is_empty() {
+        return eprintln!("not tested: this user has no capabilities");
+    }
+    // Without the filter, in whose way they could not be asked about.
+    let (left, raised) = inside(|| {
         drop_privileges(None).unwrap();
-        [caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable]
-            .map(|set| caps::read(None, set).unwrap().len())
+        let raise = |set| caps::raise(None, set, caps::Capability::CAP_KILL).is_ok();
+        (SETS.map(|set| caps::read(None, set).unwrap().len()), SETS.map(raise))
     });
-    assert_eq!(left, [0, 0, 0]);
+    assert_eq!(left, [0; 3]);
+    assert_eq!(raised, [false; 3]);
 }
 
 #[test]

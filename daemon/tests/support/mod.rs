@@ -24,7 +24,7 @@ use std::{
 
 use daedalus_daemon::{
     Result,
-    control::{About, Inherited, Server, Socket},
+    control::{About, Inherited, Server, Socket, Watch},
     device::{Device, Status},
     dump::Dump,
     pump::Pump,
@@ -127,6 +127,7 @@ pub struct Bench {
     stop: Arc<EventFd>,
     pump: Option<thread::JoinHandle<Result<()>>>,
     answers: Receiver<Answer>,
+    watch: Arc<Watch>,
     last_cookie: u64,
 }
 
@@ -158,6 +159,7 @@ impl Bench {
         let fake = Arc::new(Fake { socket: daemon.into(), state: Mutex::default(), answers: send });
         let stop = Arc::new(EventFd::new().unwrap());
         let pump = Pump::new(fake.clone(), 1 << 20, options, dump).unwrap();
+        let watch = pump.watch();
         let pump = thread::spawn({
             let stop = stop.clone();
             move || {
@@ -168,7 +170,8 @@ impl Bench {
                 pump.run(stop.as_fd())
             }
         });
-        Bench { fake, module: Some(module), stop, pump: Some(pump), answers, last_cookie: 100 }
+        let (module, pump) = (Some(module), Some(pump));
+        Bench { fake, module, stop, pump, answers, watch, last_cookie: 100 }
     }
 
     pub fn send(&self, message: &[u8]) {
@@ -262,6 +265,11 @@ impl Bench {
         self.answers.recv_timeout(PATIENCE).expect("an answer")
     }
 
+    /// The answers that are there and not fetched yet.
+    pub fn rest(&self) -> Vec<Answer> {
+        self.answers.try_iter().collect()
+    }
+
     /// Whether there is no answer that is not fetched yet.
     pub fn is_silent(&self) -> bool {
         self.answers.try_recv().is_err()
@@ -289,6 +297,11 @@ impl Bench {
     /// Waits until a worker stands at the gate of its request.
     pub fn until_at_gate(&self, cookie: u64) {
         self.until("nobody is at the gate", |state| !state.gates.contains_key(&cookie));
+    }
+
+    /// Waits until the daemon knows a session no more. Its decoder may still be at work.
+    pub fn until_ended(&self, session: u64) {
+        self.until("a session does not end", |_| self.watch.statistics.session(session).is_none());
     }
 
     fn until(&self, otherwise: &str, condition: impl Fn(&State) -> bool) {

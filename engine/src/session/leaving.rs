@@ -1,6 +1,7 @@
 //! Threads of sessions that ended on one of their own threads: nobody could wait for them then.
 
 use std::{
+    mem,
     sync::{Mutex, PoisonError, TryLockError},
     thread::JoinHandle,
 };
@@ -11,8 +12,24 @@ static LEAVING: Mutex<Vec<(u32, JoinHandle<()>)>> = Mutex::new(Vec::new());
 /// These are about to end.
 pub(super) fn add(threads: Vec<JoinHandle<()>>) {
     let mut leaving = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
-    leaving.retain(|(_, thread)| !thread.is_finished());
-    leaving.extend(threads.into_iter().map(|thread| (std::process::id(), thread)));
+    let mut left = ours(mem::take(&mut *leaving));
+    left.retain(|thread| !thread.is_finished());
+    left.extend(threads);
+    leaving.extend(left.into_iter().map(|thread| (std::process::id(), thread)));
+}
+
+/// Those of this process. The others' are forgotten: dropping them would detach whichever threads have their numbers
+/// here.
+fn ours(leaving: Vec<(u32, JoinHandle<()>)>) -> Vec<JoinHandle<()>> {
+    let mut ours = Vec::new();
+    for (owner, thread) in leaving {
+        if owner == std::process::id() {
+            ours.push(thread);
+        } else {
+            mem::forget(thread);
+        }
+    }
+    ours
 }
 
 /// Waits until no session that is gone has threads that still run, as a library should before its host leaves:
@@ -23,9 +40,7 @@ pub fn settle() {
         Err(TryLockError::Poisoned(leaving)) => std::mem::take(&mut *leaving.into_inner()),
         Err(TryLockError::WouldBlock) => return,
     };
-    for (owner, thread) in leaving {
-        if owner == std::process::id() {
-            let _ = thread.join();
-        }
+    for thread in ours(leaving) {
+        let _ = thread.join();
     }
 }

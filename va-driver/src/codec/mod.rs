@@ -16,6 +16,10 @@ use libva_sys as va;
 
 use crate::error::{Error, Result};
 
+/// The most bytes of a buffer, and of all buffers of one picture. No coded picture comes near; the limit keeps a
+/// hostile client from one huge allocation.
+pub const MAX_BYTES: usize = 256 << 20;
+
 /// The content of one buffer that was given to vaRenderPicture, copied at that call.
 #[derive(Clone, Debug)]
 pub struct Rendered {
@@ -113,6 +117,24 @@ pub fn slice_bytes(data: &[u8], offset: u32, size: u32) -> Result<&[u8]> {
     end.and_then(|end| data.get(offset as usize..end)).ok_or_else(|| {
         Error::InvalidBuffer(format!("slice data {offset}+{size} in a buffer of {}", data.len()))
     })
+}
+
+/// Counts the coded bytes of one picture. Slices may name the same bytes again and again, and are copied each time.
+#[derive(Default)]
+pub struct CodedBytes(usize);
+
+impl CodedBytes {
+    /// Fails with `InvalidBuffer` if these are more than a picture's buffers can have.
+    pub fn add(&mut self, slice: &[u8]) -> Result<()> {
+        self.0 += slice.len();
+        if self.0 > MAX_BYTES {
+            return Err(Error::InvalidBuffer(format!(
+                "{} bytes of slices for one picture",
+                self.0
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// A request whose targets are still surface ids.

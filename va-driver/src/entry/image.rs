@@ -119,7 +119,7 @@ entries! {
         if image.layout.format == surface.layout.format && (rect.x, rect.y) == (0, 0) {
             surface.was_downloaded();
             let part = Layout { width: rect.width, height: rect.height, ..image.layout };
-            if image.memory.write(|memory| surface.download(&part, memory))?? {
+            if surface.download(&part, &image.memory)? {
                 return Ok(());
             }
         } else {

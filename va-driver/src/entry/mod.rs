@@ -19,7 +19,7 @@ mod surface;
 use std::{
     ffi::CStr,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Once,
+    sync::{Arc, Once},
 };
 
 use libva_sys as va;
@@ -40,11 +40,16 @@ fn guard(
 ) -> va::VAStatus {
     // SAFETY: libva calls entry points with the context that `init` was given.
     let driver = unsafe { ctx.as_ref() }.map(|ctx| ctx.pDriverData.cast::<Driver>());
-    // SAFETY: pDriverData is what `init` stored, or null after vaTerminate.
-    let Some(driver) = driver.and_then(|driver| unsafe { driver.as_ref() }) else {
+    let Some(driver) = driver.filter(|driver| !driver.is_null()) else {
         return va::VA_STATUS_ERROR_INVALID_DISPLAY as va::VAStatus;
     };
-    match catch_unwind(AssertUnwindSafe(|| body(driver))) {
+    // SAFETY: pDriverData is what `init` stored and vaTerminate has not taken back. A vaTerminate that comes during
+    // the call, which a client may not do, leaves the driver to it.
+    let driver = unsafe {
+        Arc::increment_strong_count(driver);
+        Arc::from_raw(driver)
+    };
+    match catch_unwind(AssertUnwindSafe(move || body(&driver))) {
         Ok(Ok(())) => va::VA_STATUS_SUCCESS as va::VAStatus,
         Ok(Err(error)) => {
             log::log!(error.log_level(), entry = name; "{name}: {error}");
@@ -185,7 +190,7 @@ pub unsafe extern "C" fn __vaDriverInit_1_0(ctx: va::VADriverContextP) -> va::VA
     ctx.max_display_attributes = 1;
     ctx.str_vendor = VENDOR.as_ptr();
     fill(vtable);
-    ctx.pDriverData = Box::into_raw(Box::new(driver)).cast();
+    ctx.pDriverData = Arc::into_raw(Arc::new(driver)).cast_mut().cast();
     va::VA_STATUS_SUCCESS as va::VAStatus
 }
 
@@ -200,11 +205,11 @@ unsafe extern "C" fn vaTerminate(ctx: va::VADriverContextP) -> va::VAStatus {
     if driver.is_null() {
         return va::VA_STATUS_ERROR_INVALID_DISPLAY as va::VAStatus;
     }
-    // SAFETY: `init` made it with Box::into_raw, and it was taken out of the context just now.
-    let driver = unsafe { Box::from_raw(driver) };
+    // SAFETY: `init` made it with Arc::into_raw, and it was taken out of the context just now.
+    let driver = unsafe { Arc::from_raw(driver) };
     log::info!("vaTerminate");
     daedalus_logging::settle();
-    match catch_unwind(AssertUnwindSafe(|| drop(driver))) {
+    match catch_unwind(AssertUnwindSafe(move || driver.close())) {
         Ok(()) => va::VA_STATUS_SUCCESS as va::VAStatus,
         Err(_) => va::VA_STATUS_ERROR_UNKNOWN as va::VAStatus,
     }

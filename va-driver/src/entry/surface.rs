@@ -293,7 +293,7 @@ entries! {
         if error_status != va::VA_STATUS_ERROR_DECODING_ERROR as va::VAStatus {
             return Err(Error::InvalidParameter(format!("error status {error_status:#x}")));
         }
-        let macroblocks = (surface.coded_width / 16) * (surface.coded_height / 16);
+        let macroblocks = surface.coded_width.div_ceil(16) * surface.coded_height.div_ceil(16);
         let end = va::VASurfaceDecodeMBErrors { status: -1, ..Default::default() };
         let first = match surface.outcome() {
             Ok(()) => end,

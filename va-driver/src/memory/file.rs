@@ -8,7 +8,11 @@ use std::{
 };
 
 use nix::{
-    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
+    fcntl::{FcntlArg, SealFlag, fcntl},
+    sys::{
+        mman::{MapFlags, ProtFlags, mmap, munmap},
+        statfs::{FsType, Statfs, fstatfs},
+    },
     unistd::{Whence, lseek},
 };
 
@@ -54,6 +58,17 @@ pub(super) fn size(fd: BorrowedFd<'_>) -> Result<usize> {
     let end = lseek(fd, 0, Whence::SeekEnd)
         .map_err(|error| Error::Allocation(format!("a dma-buf of unknown size: {error}")))?;
     Ok(usize::try_from(end).unwrap_or(0))
+}
+
+/// `DMA_BUF_MAGIC` (linux/magic.h).
+const DMA_BUF: FsType = FsType(0x444d_4142);
+
+/// Whether what is behind a descriptor stays as large as it is: a dma-buf, or a memfd that is sealed against
+/// shrinking. Of any other file somebody may cut off what is mapped, and who touches that is killed (SIGBUS).
+pub(super) fn stays(fd: BorrowedFd<'_>) -> bool {
+    let is_dma_buf = |file: Statfs| file.filesystem_type() == DMA_BUF;
+    let is_sealed = |seals| SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_SHRINK);
+    fstatfs(fd).is_ok_and(is_dma_buf) || fcntl(fd, FcntlArg::F_GET_SEALS).is_ok_and(is_sealed)
 }
 
 /// Mapped memory.

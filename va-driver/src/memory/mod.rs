@@ -86,8 +86,12 @@ impl Block {
         Ok(Block::of(Backing::DmaBuf(FileMemory::new(fd, length)?)))
     }
 
-    /// All the memory of somebody else's dma-buf.
+    /// All the memory of somebody else's dma-buf, or of a memfd that cannot shrink. Fails for other files.
     pub fn of_foreign(fd: OwnedFd) -> Result<Block> {
+        if !file::stays(fd.as_fd()) {
+            let what = "external memory: neither a dma-buf nor a memfd sealed against shrinking";
+            return Err(Error::InvalidParameter(what.into()));
+        }
         let length = file::size(fd.as_fd())?;
         let block = Block::of_dma_buf(fd, length)?;
         block.given.store(true, atomic::Ordering::Relaxed);

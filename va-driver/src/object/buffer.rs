@@ -9,7 +9,7 @@ use libva_sys as va;
 
 use super::surface::Surface;
 use crate::{
-    codec::Rendered,
+    codec::{MAX_BYTES, Rendered},
     error::{Error, Result},
     memory::{Block, ClientAccess},
 };
@@ -60,8 +60,6 @@ impl Buffer {
         element_size: usize,
         count: usize,
     ) -> Result<Buffer> {
-        /// No coded picture comes near; the limit keeps a hostile client from one huge allocation.
-        const MAX_BYTES: usize = 256 << 20;
         let length = element_size.checked_mul(count).filter(|length| *length <= MAX_BYTES);
         let length = length.ok_or_else(|| {
             Error::Allocation(format!("{count} elements of {element_size} bytes"))
@@ -92,6 +90,11 @@ impl Buffer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bytes in use.
+    pub fn bytes(&self) -> usize {
+        self.element_size * self.state().count
+    }
+
     /// Bytes of one element, and elements in use.
     pub fn size(&self) -> (usize, usize) {
         (self.element_size, self.state().count)
@@ -99,7 +102,7 @@ impl Buffer {
 
     /// Stores a client's initial data; `copy` fills the memory in use.
     pub fn initialise(&self, copy: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<()> {
-        let length = self.element_size * self.state().count;
+        let length = self.bytes();
         self.memory.write(|memory| copy(&mut memory[..length]))?
     }
 

@@ -6,7 +6,7 @@ use libva_sys as va;
 
 use super::{Driver, buffer::Buffer, stream::Stream, surface::Surface};
 use crate::{
-    codec::{self, Picture, Rendered},
+    codec::{self, MAX_BYTES, Picture, Rendered},
     error::{Error, Result},
 };
 
@@ -32,6 +32,8 @@ struct State {
 struct Building {
     target: Arc<Surface>,
     buffers: Vec<Rendered>,
+    /// In all buffers.
+    bytes: usize,
 }
 
 impl Context {
@@ -52,7 +54,7 @@ impl Context {
                 old.target.abandoned(Error::Decoding("the picture was never ended".into()));
             }
         }
-        state.building = Some(Building { target, buffers: Vec::new() });
+        state.building = Some(Building { target, buffers: Vec::new(), bytes: 0 });
         Ok(())
     }
 
@@ -65,9 +67,14 @@ impl Context {
         if building.buffers.len() + buffers.len() > MAX_BUFFERS {
             return Err(Error::MaxNumExceeded(MAX_BUFFERS, building.buffers.len() + buffers.len()));
         }
+        let bytes = buffers.iter().fold(building.bytes, |sum, buffer| sum + buffer.bytes());
+        if bytes > MAX_BYTES {
+            return Err(Error::Allocation(format!("{bytes} bytes of buffers for one picture")));
+        }
         let rendered: Result<Vec<_>> =
             buffers.iter().map(|buffer| buffer.rendered(self.id)).collect();
         building.buffers.extend(rendered?);
+        building.bytes = bytes;
         Ok(())
     }
 
@@ -144,5 +151,28 @@ impl Drop for Context {
         }
         // Nothing will follow in this context, but another may carry the stream on; a picture kept back
         // is released by whoever needs its pixels.
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        convert::{Format, Layout},
+        memory::Block,
+    };
+
+    #[test]
+    fn a_picture_has_no_more_bytes_than_the_largest_buffer() {
+        const PIECE: usize = 1 << 20;
+        let context = Context::new(1, va::VAProfileH264Main, (64, 64));
+        let layout = Layout::new(Format::Nv12, 64, 64).unwrap();
+        let memory = Block::new(layout.data_size().unwrap()).unwrap();
+        context.begin(Arc::new(Surface::new(layout, memory))).unwrap();
+        let buffer = Arc::new(Buffer::new(va::VASliceDataBufferType, 1, 1, PIECE).unwrap());
+        let give = |times| context.render(&vec![buffer.clone(); times]);
+        assert!(matches!(give(MAX_BYTES / PIECE + 1), Err(Error::Allocation(_))));
+        assert_eq!(give(2), Ok(()), "nothing of it was taken");
+        assert!(matches!(give(MAX_BYTES / PIECE - 1), Err(Error::Allocation(_))));
     }
 }

@@ -99,13 +99,19 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
+impl Driver {
     /// Nothing runs any more when vaTerminate returns: the client may end itself next.
-    fn drop(&mut self) {
+    pub fn close(&self) {
         let streams = std::mem::take(&mut *self.streams());
         for stream in streams.iter().filter_map(Weak::upgrade) {
             stream.close();
         }
         device::settle();
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -211,15 +211,15 @@ impl Surface {
     }
 
     /// Writes the upper left part of the picture elsewhere, if it is not packed yet and covers the layout.
-    /// False if that has to come from the memory.
-    pub fn download(&self, layout: &Layout, memory: &mut [u8]) -> Result<bool> {
+    /// False if that has to come from the memory. The picture is locked before memory, as everywhere.
+    pub fn download(&self, layout: &Layout, to: &Block) -> Result<bool> {
         let unpacked = self.unpacked();
         let Some(Kept { picture, .. }) = &unpacked.picture else { return Ok(false) };
         let (width, height) = picture.size();
         if width < layout.width || height < layout.height || layout.format != self.layout.format {
             return Ok(false);
         }
-        picture.pack(layout, memory).map(|()| true)
+        to.write(|memory| picture.pack(layout, memory))?.map(|()| true)
     }
 
     /// The client has downloaded the picture, whole.

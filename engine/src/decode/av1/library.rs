@@ -28,6 +28,11 @@ mod api {
         value
     }
 
+    /// dav1d says so itself where it cannot start its threads.
+    pub fn can_start(_threads: usize) -> bool {
+        true
+    }
+
     macro_rules! code {
         ($result:expr) => {
             $result
@@ -79,7 +84,8 @@ mod api {
     use std::{
         mem::{self, MaybeUninit},
         ptr::NonNull,
-        sync::Arc,
+        sync::{Arc, Mutex},
+        thread,
     };
 
     pub use rav1d::{
@@ -107,6 +113,18 @@ mod api {
 
     pub fn ptr<T>(value: &mut T) -> Option<NonNull<T>> {
         Some(NonNull::from(value))
+    }
+
+    /// Whether so many threads can be started. Where one cannot, rav1d 1.1 panics, and so aborts the process. (Who takes
+    /// the last one between this and that still makes it.)
+    pub fn can_start(threads: usize) -> bool {
+        let gate = Mutex::new(());
+        thread::scope(|scope| {
+            // All are there at the same time.
+            let _closed = gate.lock();
+            let wait = || drop(gate.lock());
+            (0..threads).all(|_| thread::Builder::new().spawn_scoped(scope, wait).is_ok())
+        })
     }
 
     macro_rules! code {
@@ -228,6 +246,9 @@ impl Library {
         settings.frame_size_limit = FRAME_SIZE_LIMIT;
         settings.strict_std_compliance = 0;
         settings.output_invisible_frames = 1;
+        if !api::can_start(threads as usize) {
+            return Err(EAGAIN);
+        }
         let mut library = Library(api::CLOSED);
         // SAFETY: both pointers are valid for the call.
         match unsafe { code!(api::dav1d_open(ptr(&mut library.0), ptr(&mut settings))) } {

@@ -5,7 +5,7 @@ use libva_sys as va;
 
 use super::params::Params;
 use crate::{
-    codec::{Picture, slice_bytes},
+    codec::{CodedBytes, Picture, slice_bytes},
     error::{Error, Result},
 };
 
@@ -138,13 +138,15 @@ pub fn tiles(picture: &Picture<'_>) -> Result<(Vec<TileGroupEntry>, Vec<u8>)> {
         )));
     }
     let (mut entries, mut bytes) = (Vec::new(), Vec::new());
+    let mut all = CodedBytes::default();
     for (i, params) in params.into_iter().enumerate() {
         let data = data.get(i).unwrap_or(&data[0]);
         for tile in params.elements::<va::VASliceParameterBufferAV1>()? {
             let coded = slice_bytes(&data.data, tile.slice_data_offset, tile.slice_data_size)?;
-            let offset = u32::try_from(bytes.len());
+            all.add(coded)?;
             entries.push(TileGroupEntry {
-                tile_offset: offset.map_err(|_| Error::InvalidBuffer("4 GiB of tiles".into()))?,
+                // It fits, or there would be too many.
+                tile_offset: bytes.len() as u32,
                 tile_size: tile.slice_data_size,
                 tile_row: tile.tile_row.into(),
                 tile_col: tile.tile_column.into(),

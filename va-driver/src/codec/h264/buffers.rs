@@ -6,7 +6,7 @@ use daedalus_uapi::h264::{NAL_IDR_SLICE, ScalingMatrix};
 use libva_sys as va;
 
 use super::{
-    super::{Picture, Plain, slice_bytes},
+    super::{CodedBytes, Picture, Plain, slice_bytes},
     parameter_sets,
 };
 use crate::error::{Error, Result};
@@ -77,8 +77,10 @@ impl<'a> Buffers<'a> {
 fn join<'a>(parts: Vec<(va::VASliceParameterBufferH264, &'a [u8])>) -> Result<Vec<Slice<'a>>> {
     let mut slices: Vec<Slice<'a>> = Vec::new();
     let mut open = false;
+    let mut coded = CodedBytes::default();
     for (params, data) in parts {
         let bytes = slice_bytes(data, params.slice_data_offset, params.slice_data_size)?;
+        coded.add(bytes)?;
         match (params.slice_data_flag, open) {
             (va::VA_SLICE_DATA_FLAG_ALL | va::VA_SLICE_DATA_FLAG_BEGIN, false) => {
                 slices.push(Slice { params, nal: Cow::Borrowed(without_start_code(bytes)) });

@@ -412,6 +412,30 @@ fn slice_data_in_parts_is_joined_and_start_codes_are_dropped() {
 }
 
 #[test]
+fn slices_that_name_the_same_bytes_again_and_again_are_refused() {
+    const BYTES: usize = 1 << 20;
+    let one = coded(1, 0).slice(true, 0, None, false);
+    let (mut params, mut data) = one.slices[0].clone();
+    data.resize(BYTES, 0xff);
+    params.slice_data_size = BYTES as u32;
+    let picture = |times: usize| {
+        let mut many = rendered(va::VASliceParameterBufferType, &params);
+        (many.count, many.data) = (times, many.data.repeat(times));
+        let data = Rendered {
+            kind: va::VASliceDataBufferType,
+            element_size: BYTES,
+            count: 1,
+            data: data.clone(),
+        };
+        let buffers = [rendered(va::VAPictureParameterBufferType, &one.params), many, data];
+        let picture = Picture { target: 1, context_size: (64, 64), buffers: &buffers };
+        Buffers::read(&picture).map(|read| read.slices.len())
+    };
+    assert_eq!(picture(2), Ok(2));
+    assert!(matches!(picture(257), Err(Error::InvalidBuffer(_))));
+}
+
+#[test]
 fn what_no_request_can_say_is_refused() {
     let good = coded(1, 0).slice(true, 0, None, false);
     let mut groups = good.clone();

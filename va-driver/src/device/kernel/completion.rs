@@ -1,6 +1,7 @@
 //! The receiving half of a session: a thread that waits for the device and answers.
 
 use std::{
+    mem,
     os::{fd::AsFd, unix::thread::JoinHandleExt},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -54,6 +55,8 @@ pub(super) struct State {
     /// Why the device could not be set up for the last picture.
     pub unusable: Option<Error>,
     pub closing: bool,
+    /// The thread has answered everything, and goes: nobody would answer what comes now.
+    pub over: bool,
 }
 
 impl State {
@@ -96,6 +99,9 @@ impl Shared {
         loop {
             if let Some(error) = &state.failed {
                 return Err(error.clone());
+            }
+            if state.closing {
+                return Err(closed());
             }
             if let Some(result) = ready(&mut state) {
                 return Ok((state, result));
@@ -247,6 +253,7 @@ impl Shared {
         self.stop();
         let mut state = self.state();
         state.pictures.fail(&Error::Decoding("the session ended before the picture".into()));
+        state.over = true;
         let answers = state.pictures.finished();
         drop(state);
         deliver(answers);
@@ -260,6 +267,11 @@ impl Shared {
             }
         }
     }
+}
+
+/// For what comes too late.
+pub(super) fn closed() -> Error {
+    Error::Decoding("the session is closed".into())
 }
 
 fn lost(what: &str, error: Errno) -> Error {
@@ -322,19 +334,32 @@ impl Receiver {
     /// Waits for the thread to end, unless this is the thread: the last answer may drop whoever owns the
     /// session.
     pub fn join(&self) {
+        if !self.is_here() {
+            return;
+        }
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(handle) = handle else { return };
         // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
         let here = unsafe { libc::pthread_self() };
-        if self.is_here() && handle.as_pthread_t() != here {
+        if handle.as_pthread_t() != here {
             let _ = handle.join();
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        if !self.is_here() {
+            // Dropping it would detach whichever thread has its number in this process.
+            let handle = self.handle.get_mut().unwrap_or_else(PoisonError::into_inner);
+            mem::forget(handle.take());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, sync::mpsc};
 
     use super::*;
     use crate::{device::kernel::discover::Node, testing::holds_in_child};
@@ -355,5 +380,32 @@ mod tests {
         assert_eq!(receiver.lost(&shared).unwrap(), "decoding error: no such frames");
         shared.close();
         receiver.join();
+        // What is submitted after that has nobody who would answer it.
+        assert!(shared.state().over);
+        assert!(shared.wait(shared.state(), |_| Some(())).is_err());
+    }
+
+    #[test]
+    fn a_child_of_a_fork_keeps_its_own_threads() {
+        let nowhere = Path::new("/dev/null");
+        let (video, media) = (Video::open(nowhere).unwrap(), Media::open(nowhere).unwrap());
+        let health = Arc::new(Health::of(Node::nowhere()));
+        let shared = Arc::new(Shared::new(video, media, health).unwrap());
+        let receiver = Receiver::start(&shared).unwrap();
+        let mut inherited = Some(Receiver {
+            handle: Mutex::new(receiver.handle.lock().unwrap().take()),
+            owner: receiver.owner,
+        });
+        let held = holds_in_child(|| {
+            // glibc gives it the memory, and so the number, of a thread that stayed with the parent.
+            let (end, ended) = mpsc::channel::<()>();
+            let own = thread::spawn(move || drop(ended.recv()));
+            inherited.take();
+            drop(end);
+            own.join().is_ok()
+        });
+        assert!(held);
+        shared.close();
+        inherited.unwrap().join();
     }
 }

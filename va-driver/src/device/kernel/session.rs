@@ -15,7 +15,7 @@ use nix::errno::Errno;
 
 use super::{
     abi,
-    completion::{Receiver, Shared, State},
+    completion::{Receiver, Shared, State, closed},
     controls::{Supported, example},
     discover::Node,
     format::{Geometry, negotiate},
@@ -136,11 +136,15 @@ impl DeviceSession for KernelSession {
             return timestamp;
         }
         if self.shared.state().closing {
-            done.answer(Err(Error::Decoding("the session is closed".into())));
+            done.answer(Err(closed()));
             return timestamp;
         }
         let mut submitter = self.submitter.lock().unwrap_or_else(PoisonError::into_inner);
-        submitter.submit(request, done);
+        let late = submitter.submit(request, done);
+        drop(submitter);
+        if let Some((done, error)) = late {
+            done.answer(Err(error));
+        }
         timestamp
     }
 
@@ -165,7 +169,8 @@ impl Drop for KernelSession {
 }
 
 impl Submitter {
-    fn submit(&mut self, mut request: Request, done: Done) {
+    /// What comes back with an error is to be answered by the caller: nobody else will.
+    fn submit(&mut self, mut request: Request, done: Done) -> Option<(Done, Error)> {
         let timestamp = request.timestamp;
         // One that fails has not got hold of `done`.
         let mut done = Some(done);
@@ -174,12 +179,17 @@ impl Submitter {
             let mut state = self.shared.state();
             // The field that a first one waits for is this one, or will not come after it.
             self.release_held(&mut state);
-            if let Some(done) = done {
-                state.pictures.refused(timestamp, error, done);
+            let mut late = done.map(|done| (done, error));
+            if !state.over {
+                if let Some((done, error)) = late.take() {
+                    state.pictures.refused(timestamp, error, done);
+                }
             }
             drop(state);
             self.shared.refused();
+            return late;
         }
+        None
     }
 
     fn try_submit(&mut self, request: &mut Request, done: &mut Option<Done>) -> Result<()> {
@@ -388,6 +398,9 @@ impl Submitter {
             }
         };
         state.queued.push(slot);
+        if state.over {
+            return Err(closed());
+        }
         if let Some(done) = done.take() {
             match capture {
                 None => state.pictures.second_field(hold, done),
