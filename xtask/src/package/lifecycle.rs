@@ -59,6 +59,7 @@ if verify /tmp/wrong/daedalusd.service >/dev/null; then exit 1; fi
 grep -q Restrat /tmp/units
 wants=/etc/systemd/system/multi-user.target.wants
 test -L $wants/daedalusd.service -a ! -L $wants/daedalus-render-node.service
+for package in daedalus-va-driver daedalusd; do zgrep -q '^libc-' /usr/share/doc/$package/crates.txt.gz; done
 # One version, and it is the package's.
 set -- /usr/src/daedalus-*
 test "$(dkms status)" = "daedalus/${1#*-}: added"
