@@ -1,6 +1,7 @@
 //! DKMS builds the module for Debian's kernels.
 //!
-//! The headers are unpacked in the roots of `./x kmod`; the package is installed in a layer over these.
+//! The headers are unpacked in the roots of `./x kmod`; the package is installed in a layer over these. It is the one
+//! that was built for the root's release: what Debian 13's dh_dkms makes wants a newer DKMS than Debian 12 has.
 
 use std::time::Duration;
 
@@ -53,17 +54,19 @@ rm -r "/lib/modules/$kernel"
 
 /// See the module.
 pub fn run(mounts: &Mounts, releases: &[Release], renew: bool, checks: &mut Checks) {
-    // It is the same for all.
-    let Some(release) = releases.last() else { return };
-    let share = built(release).and_then(|all| lifecycle::share(&all, "dkms"));
-    let share = match share {
-        Ok(share) => share,
-        Err(why) => {
-            checks.say("the package with the module", Err(why));
-            return;
-        }
-    };
     for name in kmod::ROOMS {
+        let release = release_of(name);
+        if !releases.contains(&release) {
+            continue;
+        }
+        let share = built(release).and_then(|all| lifecycle::share(&all, &format!("dkms-{name}")));
+        let share = match share {
+            Ok(share) => share,
+            Err(why) => {
+                checks.say(&format!("the package with the module for {name}"), Err(why));
+                continue;
+            }
+        };
         let room = match kmod::room(name, renew) {
             Ok(room) => room,
             // Unstable cannot be had at all times.
@@ -84,6 +87,11 @@ pub fn run(mounts: &Mounts, releases: &[Release], renew: bool, checks: &mut Chec
             }
         }
     }
+}
+
+/// The release whose package a root of [`kmod::ROOMS`] gets. Nothing is built for unstable.
+fn release_of(room: &str) -> Release {
+    if room == "kmod-bookworm" { Release::Bookworm } else { Release::Trixie }
 }
 
 fn in_room(name: &str, room: &Open, layer: &Layer, checks: &mut Checks) {

@@ -57,8 +57,10 @@ mkdir -p /tmp/wrong
 sed 's/^Restart=/Restrat=/' "$(dpkg-query -L daedalusd | grep '/daedalusd\.service$')" >/tmp/wrong/daedalusd.service
 if verify /tmp/wrong/daedalusd.service >/dev/null; then exit 1; fi
 grep -q Restrat /tmp/units
-wants=/etc/systemd/system/multi-user.target.wants
-test -L $wants/daedalusd.service -a ! -L $wants/daedalus-render-node.service
+units=/etc/systemd/system
+for by in multi-user.target dev-daedalus.device; do test -L $units/$by.wants/daedalusd.service; done
+test ! -L $units/multi-user.target.wants/daedalus-render-node.service
+for package in daedalus-va-driver daedalusd; do zgrep -q '^libc-' /usr/share/doc/$package/crates.txt.gz; done
 # One version, and it is the package's.
 set -- /usr/src/daedalus-*
 test "$(dkms status)" = "daedalus/${1#*-}: added"
@@ -184,7 +186,8 @@ fn compare(file: &str) -> String {
     format!(
         "diff /tmp/before /tmp/{file} | grep '^[<>]' | grep -v '^> rc  daedalus' | \
          grep -v '^> /var/lib/systemd/deb-systemd-helper-' | \
-         grep -v '^> /etc/systemd/system/multi-user.target.wants/daedalus' && exit 1 || true\n"
+         grep -v '^> /etc/systemd/system/multi-user.target.wants/daedalus' | \
+         grep -v '^> /etc/systemd/system/dev-daedalus.device.wants' && exit 1 || true\n"
     )
 }
 

@@ -80,7 +80,8 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     }
     let mut releases = options.releases.clone();
     if releases.is_empty() {
-        releases = match (options.guest || options.dkms) && !options.test {
+        // The guest is a Debian 13.
+        releases = match options.guest && !options.test && !options.dkms {
             true => vec![Release::Trixie],
             false => vec![Release::Bookworm, Release::Trixie],
         };

@@ -70,6 +70,20 @@ daemon_is_up() {
     test "$(stat -c %u "/proc/$pid")" -ne 0 && grep '^Seccomp:.*2' "/proc/$pid/status"
 }
 
+# The node that comes starts the daemon, unless that is disabled.
+node_starts_the_daemon() {
+    systemctl disable --now daedalusd.service && modprobe -r daedalus && modprobe daedalus && udevadm settle || return
+    sleep 5
+    ! systemctl is-active daedalusd.service || return
+    modprobe -r daedalus && systemctl enable daedalusd.service && modprobe daedalus && udevadm settle || return
+    for _ in $(seq 60); do
+        systemctl is-active daedalusd.service && break
+        sleep 1
+    done
+    # The nodes for programs come with the daemon.
+    udevadm settle && daemon_is_up
+}
+
 # The same files as version 0; packing them tightly would take long here.
 older_daemon() {
     dpkg-deb --raw-extract /daedalus/packages/daedalusd_*.deb /var/tmp/older &&
@@ -195,6 +209,7 @@ echo "# after the restart"
 step "a user sits at the machine" seated
 step "systemd is content" system_is_well
 step "the daemon is up, without rights" daemon_is_up
+step "the module's node starts the daemon, unless that is disabled" node_starts_the_daemon
 step "nodes are for users" nodes_are_for_users
 step "the module's other end is for the daemon alone" other_end_is_the_daemons
 step "vainfo lists the profiles, for who sits at the machine" profiles user
