@@ -9,7 +9,10 @@ use daedalus_fuzz::{
     messages::{self, Written},
     pictures::Picture,
     recording::{self, Context},
-    targets::{buffers, calls},
+    targets::{
+        buffers,
+        calls::{self, Manner},
+    },
 };
 use daedalus_uapi::{Codec, Controls};
 use libva_sys as va;
@@ -188,10 +191,12 @@ fn scripts(seeds: &Seeds<'_>, context: &Context, pictures: &[Picture]) -> std::i
         picture.target = number_of(picture.target);
     }
     for (number, window) in renamed.chunks(WINDOW).take(WINDOWS).enumerate() {
-        // Three streams of the first pictures, which are small or cut short, at the same time.
-        let threads = number % 2 == 1;
-        let script = calls::decoding(context.profile, window, threads);
+        // Streams of pictures that are small or cut short, sometimes three at the same time.
+        let manner = if number % 2 == 1 { Manner::Threads } else { Manner::Plain };
+        let script = calls::decoding(context.profile, window, manner);
         seeds.write("va-calls", number, &script)?;
     }
-    Ok(())
+    let first = renamed.chunks(WINDOW).next().unwrap_or_default();
+    let script = calls::decoding(context.profile, first, Manner::Imported);
+    seeds.write("va-calls", WINDOWS, &script)
 }

@@ -106,6 +106,20 @@ impl Driver {
         call!(self, vaUnmapBuffer, buffer);
     }
 
+    /// vaMapBuffer2, or vaMapBuffer where libva has no other.
+    pub fn map_for(&self, buffer: va::VABufferID, flags: u32) {
+        let mut address: *mut c_void = ptr::null_mut();
+        #[cfg(libva_map_buffer2)]
+        {
+            call!(self, vaMapBuffer2, buffer, &mut address, flags);
+        }
+        #[cfg(not(libva_map_buffer2))]
+        {
+            let _ = flags;
+            call!(self, vaMapBuffer, buffer, &mut address);
+        }
+    }
+
     /// vaDestroyBuffer.
     pub fn destroy_buffer(&self, buffer: va::VABufferID) {
         let _alone = self.memory.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,12 @@
 //! VA calls on a real driver, as libva makes them: a beginning, then several threads at a time.
 //!
 //! `driver` keeps a client's side of the bargain (pointers are valid, memory is not touched once its buffer
-//! is gone), so that whatever goes wrong is the driver's fault; `operations` is the grammar.
+//! is gone), so that whatever goes wrong is the driver's fault; `operations` is the grammar, `import` what a
+//! client says of memory that it brings.
 
 mod driver;
 mod ids;
+mod import;
 mod operations;
 mod script;
 
@@ -13,7 +15,7 @@ use std::thread;
 use self::{driver::Driver, ids::Ids};
 use crate::input::Input;
 
-pub use self::script::{SURFACES, decoding};
+pub use self::script::{Manner, SURFACES, decoding};
 
 /// Calls of one thread.
 const MOST_CALLS: usize = 96;

@@ -9,9 +9,20 @@ use crate::{input::Output, pictures::Picture};
 /// Surfaces of a script.
 pub const SURFACES: u32 = 14;
 
+/// How a client decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// One thread, surfaces of the driver's.
+    Plain,
+    /// Three threads at the same time, with contexts of their own.
+    Threads,
+    /// Surfaces in memory that the client brings.
+    Imported,
+}
+
 /// Decodes pictures of a profile into surfaces of 64x64 samples, whose numbers the pictures name, and looks
-/// at some. With `threads`, three do that at the same time, with contexts of their own.
-pub fn decoding(profile: va::VAProfile, pictures: &[Picture], threads: bool) -> Vec<u8> {
+/// at some.
+pub fn decoding(profile: va::VAProfile, pictures: &[Picture], manner: Manner) -> Vec<u8> {
     let at = PROFILES.iter().position(|known| *known == profile).unwrap_or(0) as u8;
     let Some(codec) = codec_of(profile) else { return Vec::new() };
     let deep = profile == va::VAProfileVP9Profile2;
@@ -19,11 +30,17 @@ pub fn decoding(profile: va::VAProfile, pictures: &[Picture], threads: bool) -> 
     for byte in [O::CreateConfig as u8, at, 0] {
         setup.u8(byte);
     }
-    for _ in 0..SURFACES / 7 {
-        for byte in [O::CreateSurfaces as u8, deep.into(), 7, 0, 0, 0] {
-            setup.u8(byte);
+    match manner {
+        Manner::Imported => (0..SURFACES).for_each(|_| import(deep, &mut setup)),
+        _ => {
+            for _ in 0..SURFACES / 7 {
+                for byte in [O::CreateSurfaces as u8, deep.into(), 7, 0, 0, 0] {
+                    setup.u8(byte);
+                }
+            }
         }
     }
+    let threads = manner == Manner::Threads;
     for context in 0..3 {
         for byte in [O::CreateContext as u8, 0, 0, 0, 0] {
             setup.u8(byte);
@@ -57,4 +74,13 @@ pub fn decoding(profile: va::VAProfile, pictures: &[Picture], threads: bool) -> 
         output.block(&calls.0);
     }
     output.0
+}
+
+/// One surface in memory of the client's, with nothing wrong.
+fn import(deep: bool, output: &mut Output) {
+    // Type, width and height, how, length, kind, modifier, changes.
+    let right = [0; 8];
+    for byte in [O::ImportSurface as u8, deep.into()].into_iter().chain(right) {
+        output.u8(byte);
+    }
 }
