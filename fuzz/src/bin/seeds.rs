@@ -65,13 +65,17 @@ impl Seeds<'_> {
     }
 }
 
-fn stream(seeds: &Seeds<'_>, context: &Context, pictures: &[Picture]) -> std::io::Result<()> {
-    let codec = context.codec();
-    let word = match codec {
+fn word(codec: Codec) -> &'static str {
+    match codec {
         Codec::H264 => "h264",
         Codec::Vp9 => "vp9",
         Codec::Av1 => "av1",
-    };
+    }
+}
+
+fn stream(seeds: &Seeds<'_>, context: &Context, pictures: &[Picture]) -> std::io::Result<()> {
+    let codec = context.codec();
+    let word = word(codec);
     for (number, window) in pictures.chunks(WINDOW).take(WINDOWS).enumerate() {
         let mut output = Output::default();
         let known = buffers::profiles(codec);
@@ -85,8 +89,9 @@ fn stream(seeds: &Seeds<'_>, context: &Context, pictures: &[Picture]) -> std::io
         }
         seeds.write(&format!("{word}-buffers"), number, &output.0)?;
     }
+    let deep = pictures.iter().any(|picture| picture.is_deep(codec));
     let drafts = drafts(context, pictures);
-    requests(seeds, word, context, &drafts)?;
+    requests(seeds, context, deep, &drafts)?;
     headers(seeds, codec, context, &drafts)?;
     scripts(seeds, context, pictures)
 }
@@ -107,10 +112,11 @@ fn drafts(context: &Context, pictures: &[Picture]) -> Vec<Draft> {
 
 fn requests(
     seeds: &Seeds<'_>,
-    word: &str,
     context: &Context,
+    deep: bool,
     drafts: &[Draft],
 ) -> std::io::Result<()> {
+    let word = word(context.codec());
     for (number, window) in drafts.chunks(WINDOW).take(WINDOWS).enumerate() {
         let (mut writer, mut daemon) = (Output::default(), Output::default());
         daemon.u8(1);
@@ -122,7 +128,7 @@ fn requests(
                 hold_capture: draft.hold_capture,
                 controls: &controls,
                 data: &data[..data.len().min(DECODED as usize)],
-                deep: context.profile == va::VAProfileVP9Profile2,
+                deep,
                 size: context.size,
             };
             messages::write_request(1, &request, &mut daemon);

@@ -25,7 +25,7 @@ pub enum Manner {
 pub fn decoding(profile: va::VAProfile, pictures: &[Picture], manner: Manner) -> Vec<u8> {
     let at = PROFILES.iter().position(|known| *known == profile).unwrap_or(0) as u8;
     let Some(codec) = codec_of(profile) else { return Vec::new() };
-    let deep = profile == va::VAProfileVP9Profile2;
+    let deep = pictures.iter().any(|picture| picture.is_deep(codec));
     let mut setup = Output::default();
     for byte in [O::CreateConfig as u8, at, 0] {
         setup.u8(byte);
