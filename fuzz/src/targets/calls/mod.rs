@@ -10,9 +10,14 @@ mod import;
 mod operations;
 mod script;
 
-use std::thread;
+use std::{collections::HashSet, thread};
 
-use self::{driver::Driver, ids::Ids};
+use daedalus_uapi::Codec;
+
+use self::{
+    driver::{Driver, call, good},
+    ids::Ids,
+};
 use crate::input::Input;
 
 pub use self::script::{Manner, SURFACES, decoding};
@@ -25,19 +30,31 @@ const THREADS: usize = 3;
 
 /// A block of calls that come first, then one for each thread.
 pub fn run(bytes: &[u8]) {
-    let mut input = Input::new(bytes);
+    play(&mut Input::new(bytes));
+}
+
+/// Runs an input; the codecs of which there is a picture at its end, whole.
+pub fn decoded(bytes: &[u8]) -> HashSet<Codec> {
+    let (driver, ids) = play(&mut Input::new(bytes));
+    let mut pictures = ids.pictures();
+    pictures.retain(|(surface, _)| good(call!(&driver, vaSyncSurface, *surface)));
+    pictures.into_iter().map(|(_, codec)| codec).collect()
+}
+
+fn play(input: &mut Input<'_>) -> (Driver, Ids) {
     let driver = Driver::new();
     let ids = Ids::default();
-    call(input.block(), &driver, &ids);
+    several(input.block(), &driver, &ids);
     let blocks = [(); THREADS].map(|()| input.block());
     thread::scope(|scope| {
         for block in blocks.into_iter().filter(|block| !block.is_empty()) {
-            scope.spawn(|| call(block, &driver, &ids));
+            scope.spawn(|| several(block, &driver, &ids));
         }
     });
+    (driver, ids)
 }
 
-fn call(bytes: &[u8], driver: &Driver, ids: &Ids) {
+fn several(bytes: &[u8], driver: &Driver, ids: &Ids) {
     let mut input = Input::new(bytes);
     for _ in 0..MOST_CALLS {
         if input.is_empty() {

@@ -410,17 +410,22 @@ fn decode(input: &mut Input<'_>, driver: &Driver, ids: &Ids) {
     let mut picture = Picture::read(codec, input);
     let surface = |number: u32| u8::try_from(number).map_or(number, |n| ids.get(Kind::Surface, n));
     picture.rename(codec, surface);
-    call!(driver, vaBeginPicture, context, surface(picture.target));
+    let target = surface(picture.target);
+    let mut taken = good(call!(driver, vaBeginPicture, context, target));
     for buffer in &picture.buffers {
         let (size, count) = (buffer.element_size as u32, buffer.count as u32);
         let data = Some(&buffer.data[..]);
         let made = create_buffer(driver, ids, context, buffer.kind, size, count, data);
+        taken &= made.is_some();
         if let Some(mut made) = made {
-            call!(driver, vaRenderPicture, context, &mut made, 1);
+            taken &= good(call!(driver, vaRenderPicture, context, &mut made, 1));
             driver.destroy_buffer(made);
         }
     }
-    call!(driver, vaEndPicture, context);
+    taken &= good(call!(driver, vaEndPicture, context));
+    if taken {
+        ids.rendered(target, codec);
+    }
 }
 
 fn add_image(driver: &Driver, ids: &Ids, done: va::VAStatus, image: &va::VAImage) {
