@@ -277,6 +277,9 @@ fn scripts(seeds: &Seeds<'_>, context: &Context, pictures: &[Picture]) -> std::i
         seeds.write("va-calls", number, &script)?;
     }
     let first = renamed.chunks(WINDOW).next().unwrap_or_default();
-    let script = calls::decoding(context.profile, first, Manner::Imported);
-    seeds.write("va-calls", WINDOWS, &script)
+    for (number, manner) in [Manner::Imported, Manner::Waiting].into_iter().enumerate() {
+        let script = calls::decoding(context.profile, first, manner);
+        seeds.write("va-calls", WINDOWS + number, &script)?;
+    }
+    Ok(())
 }

@@ -2,9 +2,10 @@
 //!
 //! `driver` keeps a client's side of the bargain (pointers are valid, memory is not touched once its buffer
 //! is gone), so that whatever goes wrong is the driver's fault; `operations` is the grammar, `import` what a
-//! client says of memory that it brings.
+//! client says of memory that it brings, `ending` its end.
 
 mod driver;
+mod ending;
 mod ids;
 mod import;
 mod operations;
@@ -28,9 +29,11 @@ const MOST_CALLS: usize = 96;
 /// Threads that call at the same time, at the most.
 const THREADS: usize = 3;
 
-/// A block of calls that come first, then one for each thread.
+/// A block of calls that come first, then one for each thread, then how it ends.
 pub fn run(bytes: &[u8]) {
-    play(&mut Input::new(bytes));
+    let mut input = Input::new(bytes);
+    let (driver, ids) = play(&mut input);
+    ending::end(&mut input, &driver, &ids);
 }
 
 /// Runs an input; the codecs of which there is a picture at its end, whole.

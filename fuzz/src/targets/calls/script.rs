@@ -3,7 +3,10 @@
 use daedalus_drv_video::codec::codec_of;
 use libva_sys as va;
 
-use super::operations::{Operation as O, PROFILES};
+use super::{
+    ending::WAITING,
+    operations::{Operation as O, PROFILES},
+};
 use crate::{input::Output, pictures::Picture};
 
 /// Surfaces of a script.
@@ -18,6 +21,8 @@ pub enum Manner {
     Threads,
     /// Surfaces in memory that the client brings.
     Imported,
+    /// Nobody looks at a picture before the end, when three threads wait.
+    Waiting,
 }
 
 /// Decodes pictures of a profile into surfaces of 64x64 samples, whose numbers the pictures name, and looks
@@ -62,6 +67,9 @@ pub fn decoding(profile: va::VAProfile, pictures: &[Picture], manner: Manner) ->
             calls.u8(at);
             calls.u8(context);
             picture.write(codec, &mut calls);
+            if manner == Manner::Waiting {
+                continue;
+            }
             let surface = picture.target as u8;
             let then: &[u8] = match number % 4 {
                 0 => &[O::SyncSurface as u8, surface, 0],
@@ -73,7 +81,23 @@ pub fn decoding(profile: va::VAProfile, pictures: &[Picture], manner: Manner) ->
         }
         output.block(&calls.0);
     }
+    if manner == Manner::Waiting {
+        // The other threads have nothing to do.
+        output.block(&[]);
+        output.block(&[]);
+        waiting(pictures, &mut output);
+    }
     output.0
+}
+
+/// An end with calls for the last pictures: vaSyncSurface, vaSyncSurface2, vaGetImage.
+fn waiting(pictures: &[Picture], output: &mut Output) {
+    // A number that leaves two when divided by three: one thread, and two more.
+    output.u8(WAITING + 2);
+    let last = pictures.iter().rev().map(|picture| picture.target as u8).cycle();
+    for (how, surface) in [0, 1, 4].into_iter().zip(last) {
+        [how, surface, 0].into_iter().for_each(|byte| output.u8(byte));
+    }
 }
 
 /// One surface in memory of the client's, with nothing wrong.
