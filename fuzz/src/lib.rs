@@ -15,7 +15,7 @@ pub mod pictures;
 pub mod recording;
 pub mod targets;
 
-pub use targets::{TABLE, Target, find};
+pub use targets::{DECODING, Decoding, TABLE, Target, find};
 
 /// Sets what the targets ask of the environment: decoding in this process, on few threads, silently.
 ///

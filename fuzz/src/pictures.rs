@@ -80,6 +80,20 @@ fn surfaces(codec: Codec) -> Vec<usize> {
 }
 
 impl Picture {
+    /// Whether the picture parameters say that samples have more than eight bits.
+    pub fn is_deep(&self, codec: Codec) -> bool {
+        let kind = va::VAPictureParameterBufferType;
+        let Some(size) = element_size(codec, kind) else { return false };
+        // Where the depth stands, and what means eight bits at the most.
+        let (at, eight) = match codec {
+            Codec::H264 => (offset_of!(va::VAPictureParameterBufferH264, bit_depth_luma_minus8), 0),
+            Codec::Vp9 => (offset_of!(va::VADecPictureParameterBufferVP9, bit_depth), 8),
+            Codec::Av1 => (offset_of!(va::VADecPictureParameterBufferAV1, bit_depth_idx), 0),
+        };
+        let mut params = self.buffers.iter().filter(|buffer| buffer.kind == kind);
+        params.any(|buffer| buffer.data.len() >= size && buffer.data[at] > eight)
+    }
+
     /// The next picture.
     pub fn read(codec: Codec, input: &mut Input<'_>) -> Picture {
         let head = input.u8();
@@ -211,5 +225,24 @@ mod tests {
         picture.write(Codec::H264, &mut output);
         let again = Picture::read(Codec::H264, &mut Input::new(&output.0));
         assert_eq!(format!("{again:?}"), format!("{picture:?}"));
+    }
+
+    #[test]
+    fn a_depth_is_that_of_the_parameters() {
+        let kind = va::VAPictureParameterBufferType;
+        let picture = |codec, at: usize, depth| {
+            let element_size = element_size(codec, kind).unwrap_or_default();
+            let mut data = vec![0; element_size];
+            data[at] = depth;
+            let buffers = vec![Rendered { kind, element_size, count: 1, data }];
+            Picture { commit: false, target: 0, buffers }.is_deep(codec)
+        };
+        let h264 = offset_of!(va::VAPictureParameterBufferH264, bit_depth_luma_minus8);
+        let vp9 = offset_of!(va::VADecPictureParameterBufferVP9, bit_depth);
+        let av1 = offset_of!(va::VADecPictureParameterBufferAV1, bit_depth_idx);
+        assert_eq!([0, 2].map(|depth| picture(Codec::H264, h264, depth)), [false, true]);
+        assert_eq!([8, 10].map(|depth| picture(Codec::Vp9, vp9, depth)), [false, true]);
+        assert_eq!([0, 1].map(|depth| picture(Codec::Av1, av1, depth)), [false, true]);
+        assert!(!Picture { commit: false, target: 0, buffers: Vec::new() }.is_deep(Codec::Vp9));
     }
 }

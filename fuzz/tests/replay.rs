@@ -9,7 +9,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use daedalus_fuzz::{TABLE, Target};
+use daedalus_fuzz::{DECODING, Decoding, TABLE, Target};
+use daedalus_uapi::Codec;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Changed inputs of a target.
@@ -35,6 +36,10 @@ fn main() -> ExitCode {
         trials.push(Trial::test(format!("{name}::corpus"), move || replay(target)));
         trials.push(Trial::test(format!("{name}::changed"), move || changed(target)));
     }
+    for decoding in DECODING {
+        let name = format!("fuzz::{}::codecs", decoding.target);
+        trials.push(Trial::test(name, move || every_codec(decoding)));
+    }
     let failed = libtest_mimic::run(&arguments, trials).has_failed();
     if failed { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }
@@ -49,9 +54,13 @@ fn described() -> Result<(), Failed> {
 
 /// The inputs of a target in the order of their names.
 fn inputs(target: Target) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    files(&["corpus", "findings"], target.name)
+}
+
+fn files(folders: &[&str], target: &str) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut files = Vec::new();
-    for folder in ["corpus", "findings"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target.name);
+    for folder in folders {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target);
         // Not every target has found something.
         let Ok(entries) = fs::read_dir(folder) else { continue };
         for entry in entries {
@@ -71,6 +80,22 @@ fn replay(target: Target) -> Result<(), Failed> {
         attempt(target, &bytes).map_err(|why| format!("{}: {why}", file.display()))?;
     }
     Ok(())
+}
+
+/// The corpus of a target that decodes has a whole picture of each codec.
+fn every_codec(decoding: Decoding) -> Result<(), Failed> {
+    let mut missing = vec![Codec::H264, Codec::Vp9, Codec::Av1];
+    // Those that are there for it (`xtask/src/fuzz/corpus.rs`) have the last names.
+    for (_, bytes) in files(&["corpus"], decoding.target)?.iter().rev() {
+        if missing.is_empty() {
+            break;
+        }
+        let decoded = (decoding.decoded)(bytes);
+        missing.retain(|codec| !decoded.contains(codec));
+    }
+    // A panic is what `replay` looks for.
+    PANICKED.store(false, Ordering::SeqCst);
+    if missing.is_empty() { Ok(()) } else { Err(format!("no picture of {missing:?}").into()) }
 }
 
 /// Fails if the input makes any thread panic.

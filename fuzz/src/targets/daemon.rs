@@ -1,8 +1,8 @@
 //! A daemon that is told anything, with a module that is this page.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    io,
+    collections::{HashMap, HashSet, VecDeque},
+    io, mem,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -13,7 +13,7 @@ use daedalus_daemon::{
     pump::Pump,
 };
 use daedalus_engine as engine;
-use daedalus_uapi::protocol::Message;
+use daedalus_uapi::{Codec, protocol::Message};
 use nix::sys::{
     eventfd::EventFd,
     memfd::{MFdFlags, memfd_create},
@@ -44,6 +44,11 @@ struct State {
     patient: bool,
     /// How many requests of a number were sent, and how many answers came.
     requests: HashMap<u64, (u32, u32)>,
+    /// What sessions decode, and so requests.
+    sessions: HashMap<u64, Codec>,
+    codecs: HashMap<u64, Codec>,
+    /// What there was a picture of, whole.
+    decoded: HashSet<Codec>,
 }
 
 impl Module {
@@ -67,8 +72,17 @@ impl Device for Module {
             self.stop.write(1)?;
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        if let Ok(Message::Decode(request)) = Message::read(&message) {
-            state.requests.entry(request.cookie).or_default().0 += 1;
+        match Message::read(&message) {
+            Ok(Message::Open { session, codec, .. }) => {
+                state.sessions.insert(session, codec);
+            }
+            Ok(Message::Decode(request)) => {
+                state.requests.entry(request.cookie).or_default().0 += 1;
+                if let Some(codec) = state.sessions.get(&request.session).copied() {
+                    state.codecs.insert(request.cookie, codec);
+                }
+            }
+            _ => {}
         }
         to[..message.len()].copy_from_slice(&message);
         Ok(message.len())
@@ -84,9 +98,11 @@ impl Device for Module {
         Ok(memory)
     }
 
-    fn complete(&self, _session: u64, cookie: u64, _status: Status) -> io::Result<()> {
+    fn complete(&self, _session: u64, cookie: u64, status: Status) -> io::Result<()> {
         let mut state = self.state();
         state.requests.entry(cookie).or_default().1 += 1;
+        let codec = state.codecs.get(&cookie).copied().filter(|_| status == Status::Ok);
+        state.decoded.extend(codec);
         self.answered.notify_all();
         Ok(())
     }
@@ -94,6 +110,11 @@ impl Device for Module {
 
 /// Whether to wait for the answers, then messages.
 pub fn run(bytes: &[u8]) {
+    decoded(bytes);
+}
+
+/// Runs an input; the codecs of which its clients got a picture, whole.
+pub fn decoded(bytes: &[u8]) -> HashSet<Codec> {
     let mut input = Input::new(bytes);
     let patient = input.u8() & 1 != 0;
     let mut messages = VecDeque::new();
@@ -108,7 +129,14 @@ pub fn run(bytes: &[u8]) {
         }
     }
     let longest = messages.iter().map(Vec::len).max().unwrap_or_default();
-    let state = State { messages, patient, requests: HashMap::new() };
+    let state = State {
+        messages,
+        patient,
+        requests: HashMap::new(),
+        sessions: HashMap::new(),
+        codecs: HashMap::new(),
+        decoded: HashSet::new(),
+    };
     let module = Arc::new(Module {
         state: Mutex::new(state),
         answered: Condvar::new(),
@@ -122,7 +150,9 @@ pub fn run(bytes: &[u8]) {
     let _ = module.answered.wait_timeout_while(module.state(), PATIENCE, |state| {
         state.requests.values().any(|(sent, answered)| sent != answered)
     });
-    for (cookie, (sent, answered)) in &module.state().requests {
+    let mut state = module.state();
+    for (cookie, (sent, answered)) in &state.requests {
         assert_eq!(sent, answered, "answers to request {cookie}");
     }
+    mem::take(&mut state.decoded)
 }

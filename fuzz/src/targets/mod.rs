@@ -2,10 +2,12 @@
 
 pub mod buffers;
 pub mod calls;
-mod daemon;
+pub mod daemon;
 mod headers;
 mod protocol;
 mod writers;
+
+use std::collections::HashSet;
 
 use daedalus_uapi::Codec;
 
@@ -31,6 +33,21 @@ pub const TABLE: [Target; 11] = [
     Target { name: "protocol", run: protocol::run },
     Target { name: "daemon", run: daemon::run },
     Target { name: "va-calls", run: calls::run },
+];
+
+/// A target whose inputs decode.
+#[derive(Clone, Copy)]
+pub struct Decoding {
+    /// The target's name.
+    pub target: &'static str,
+    /// The codecs of which an input decodes a picture, whole.
+    pub decoded: fn(&[u8]) -> HashSet<Codec>,
+}
+
+/// All targets that decode.
+pub const DECODING: [Decoding; 2] = [
+    Decoding { target: "daemon", decoded: daemon::decoded },
+    Decoding { target: "va-calls", decoded: calls::decoded },
 ];
 
 /// The target of that name.

@@ -1,6 +1,7 @@
 //! Inputs: made of streams, and made few.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +19,13 @@ use crate::{cargo, project};
 /// The most that a target's part of the project's corpus may have: what comes first is kept, and libFuzzer
 /// begins with what is small.
 const MOST_BYTES: u64 = 40_000;
+
+/// The same where pictures are decoded, whose coded bytes take room.
+const MOST_BYTES_DECODING: u64 = 120_000;
+
+/// Begins the names of inputs that are kept although others reach as much: a whole picture of each
+/// codec and depth. `fuzz/src/bin/seeds.rs` makes them, `fuzz/tests/replay.rs` looks for them.
+const WHOLE: &str = "whole-";
 
 /// How long merging may take.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -42,21 +50,50 @@ pub fn minimise(program: &Program, target: &Target) -> Result<(usize, u64), Stri
     let mut files = files(&fewest)?;
     files.sort_by_key(|(_, size)| *size);
     let committed = target.committed();
+    let whole = whole(target)?;
     if committed.exists() {
         fs::remove_dir_all(&committed).map_err(named(&committed))?;
     }
     fs::create_dir_all(&committed).map_err(named(&committed))?;
+    let most = if whole.is_empty() { MOST_BYTES } else { MOST_BYTES_DECODING };
     let (mut count, mut bytes) = (0, 0);
+    for (name, content) in &whole {
+        let to = committed.join(name);
+        fs::write(&to, content).map_err(named(&to))?;
+        (count, bytes) = (count + 1, bytes + content.len() as u64);
+    }
     for (file, size) in files {
-        if bytes + size > MOST_BYTES {
+        if bytes + size > most {
             break;
+        }
+        let content = fs::read(&file).map_err(named(&file))?;
+        if whole.values().any(|known| *known == content) {
+            continue;
         }
         // libFuzzer's names are digests of what is in them.
         let to = committed.join(file.file_name().unwrap_or_default());
-        fs::copy(&file, &to).map_err(named(&to))?;
+        fs::write(&to, content).map_err(named(&to))?;
         (count, bytes) = (count + 1, bytes + size);
     }
     Ok((count, bytes))
+}
+
+/// The inputs that are kept in any case, by name: those of the seeds, or else those committed.
+fn whole(target: &Target) -> Result<BTreeMap<OsString, Vec<u8>>, String> {
+    let mut whole = BTreeMap::new();
+    for folder in [target.committed(), target.seeds()] {
+        if !folder.is_dir() {
+            continue;
+        }
+        for (file, _) in files(&folder)? {
+            let name = file.file_name().unwrap_or_default();
+            if name.to_string_lossy().starts_with(WHOLE) {
+                let content = fs::read(&file).map_err(named(&file))?;
+                whole.insert(name.to_owned(), content);
+            }
+        }
+    }
+    Ok(whole)
 }
 
 /// The files of a folder, with their sizes.

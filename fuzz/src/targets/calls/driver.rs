@@ -4,7 +4,10 @@ use std::{
     ffi::c_void,
     os::fd::{FromRawFd, OwnedFd},
     ptr,
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 // For its `__vaDriverInit_1_0`.
@@ -24,6 +27,7 @@ pub struct Driver {
     table: Box<va::VADriverVTable>,
     /// Held to touch a buffer's memory; held alone to destroy one, as a client's own locks would have it.
     memory: RwLock<()>,
+    ended: AtomicBool,
 }
 
 // SAFETY: a VA driver may be called from any thread, and from several at a time; nothing here writes to the
@@ -64,7 +68,15 @@ impl Driver {
         // SAFETY: a context with a table, as libva makes them.
         let status = unsafe { __vaDriverInit_1_0(context) };
         assert!(good(status), "the driver does not start: {status:#x}");
-        Driver { context, table, memory: RwLock::new(()) }
+        Driver { context, table, memory: RwLock::new(()), ended: AtomicBool::new(false) }
+    }
+
+    /// vaTerminate, once. Nobody may begin a call afterwards.
+    pub fn end(&self) {
+        if !self.ended.swap(true, Ordering::SeqCst) {
+            let status = call!(self, vaTerminate);
+            assert!(good(status), "the driver does not end: {status:#x}");
+        }
     }
 
     /// For [`call!`].
@@ -104,6 +116,20 @@ impl Driver {
             std::hint::black_box(last);
         }
         call!(self, vaUnmapBuffer, buffer);
+    }
+
+    /// vaMapBuffer2, or vaMapBuffer where libva has no other.
+    pub fn map_for(&self, buffer: va::VABufferID, flags: u32) {
+        let mut address: *mut c_void = ptr::null_mut();
+        #[cfg(libva_map_buffer2)]
+        {
+            call!(self, vaMapBuffer2, buffer, &mut address, flags);
+        }
+        #[cfg(not(libva_map_buffer2))]
+        {
+            let _ = flags;
+            call!(self, vaMapBuffer, buffer, &mut address);
+        }
     }
 
     /// vaDestroyBuffer.
@@ -151,9 +177,8 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let status = call!(self, vaTerminate);
-        // SAFETY: made by Box::into_raw; the driver is gone.
+        self.end();
+        // SAFETY: made by Box::into_raw; the driver is gone, as are the calls, which borrow this.
         drop(unsafe { Box::from_raw(self.context) });
-        assert!(good(status), "the driver does not end: {status:#x}");
     }
 }

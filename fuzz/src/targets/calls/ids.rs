@@ -1,7 +1,11 @@
 //! The ids that a client has seen, those of what is gone included.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
+use daedalus_uapi::Codec;
 use libva_sys as va;
 
 use crate::input::Input;
@@ -21,17 +25,21 @@ const STRANGE: u8 = 0xf0;
 
 /// Every id by kind, in the order in which they came.
 #[derive(Debug, Default)]
-pub struct Ids(Mutex<[Vec<u32>; 5]>);
+pub struct Ids {
+    lists: Mutex<[Vec<u32>; 5]>,
+    /// What surfaces were given last, where the driver has taken all of it.
+    pictures: Mutex<HashMap<va::VASurfaceID, Codec>>,
+}
 
 impl Ids {
     /// The driver gave an id out.
     pub fn add(&self, kind: Kind, id: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)[kind as usize].push(id);
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)[kind as usize].push(id);
     }
 
     /// The id that a byte means: one that was given out, be it stale, or one that never was.
     pub fn get(&self, kind: Kind, byte: u8) -> u32 {
-        let ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |kind: usize| {
             let list = &ids[kind];
             let at = usize::from(byte).checked_rem(list.len());
@@ -44,6 +52,17 @@ impl Ids {
             STRANGE.. => of((kind as usize + 1) % ids.len()).unwrap_or(1),
             _ => of(kind as usize).unwrap_or(va::VA_INVALID_ID),
         }
+    }
+
+    /// The driver has taken a whole picture for a surface.
+    pub fn rendered(&self, surface: va::VASurfaceID, codec: Codec) {
+        self.pictures.lock().unwrap_or_else(PoisonError::into_inner).insert(surface, codec);
+    }
+
+    /// The surfaces for which it has, and the codecs of their last pictures.
+    pub fn pictures(&self) -> Vec<(va::VASurfaceID, Codec)> {
+        let pictures = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
+        pictures.iter().map(|(surface, codec)| (*surface, *codec)).collect()
     }
 
     /// The id that the next byte of the input means.

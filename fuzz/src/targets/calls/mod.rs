@@ -1,19 +1,27 @@
 //! VA calls on a real driver, as libva makes them: a beginning, then several threads at a time.
 //!
 //! `driver` keeps a client's side of the bargain (pointers are valid, memory is not touched once its buffer
-//! is gone), so that whatever goes wrong is the driver's fault; `operations` is the grammar.
+//! is gone), so that whatever goes wrong is the driver's fault; `operations` is the grammar, `import` what a
+//! client says of memory that it brings, `ending` its end.
 
 mod driver;
+mod ending;
 mod ids;
+mod import;
 mod operations;
 mod script;
 
-use std::thread;
+use std::{collections::HashSet, thread};
 
-use self::{driver::Driver, ids::Ids};
+use daedalus_uapi::Codec;
+
+use self::{
+    driver::{Driver, call, good},
+    ids::Ids,
+};
 use crate::input::Input;
 
-pub use self::script::{SURFACES, decoding};
+pub use self::script::{Manner, SURFACES, decoding};
 
 /// Calls of one thread.
 const MOST_CALLS: usize = 96;
@@ -21,21 +29,35 @@ const MOST_CALLS: usize = 96;
 /// Threads that call at the same time, at the most.
 const THREADS: usize = 3;
 
-/// A block of calls that come first, then one for each thread.
+/// A block of calls that come first, then one for each thread, then how it ends.
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
+    let (driver, ids) = play(&mut input);
+    ending::end(&mut input, &driver, &ids);
+}
+
+/// Runs an input; the codecs of which there is a picture at its end, whole.
+pub fn decoded(bytes: &[u8]) -> HashSet<Codec> {
+    let (driver, ids) = play(&mut Input::new(bytes));
+    let mut pictures = ids.pictures();
+    pictures.retain(|(surface, _)| good(call!(&driver, vaSyncSurface, *surface)));
+    pictures.into_iter().map(|(_, codec)| codec).collect()
+}
+
+fn play(input: &mut Input<'_>) -> (Driver, Ids) {
     let driver = Driver::new();
     let ids = Ids::default();
-    call(input.block(), &driver, &ids);
+    several(input.block(), &driver, &ids);
     let blocks = [(); THREADS].map(|()| input.block());
     thread::scope(|scope| {
         for block in blocks.into_iter().filter(|block| !block.is_empty()) {
-            scope.spawn(|| call(block, &driver, &ids));
+            scope.spawn(|| several(block, &driver, &ids));
         }
     });
+    (driver, ids)
 }
 
-fn call(bytes: &[u8], driver: &Driver, ids: &Ids) {
+fn several(bytes: &[u8], driver: &Driver, ids: &Ids) {
     let mut input = Input::new(bytes);
     for _ in 0..MOST_CALLS {
         if input.is_empty() {

@@ -9,6 +9,7 @@ use libva_sys as va;
 use super::{
     driver::{Driver, call, good},
     ids::{Ids, Kind},
+    import,
 };
 use crate::{input::Input, pictures::Picture};
 
@@ -45,6 +46,9 @@ pub enum Operation {
     DestroyImage,
     QueryFormats,
     Refused,
+    /// This and the next: the first of the bytes that mean it.
+    ImportSurface = 0xf6,
+    MapBuffer2 = 0xf9,
 }
 
 use Operation as O;
@@ -102,7 +106,7 @@ const FORMATS: [u32; 4] = [
 ];
 
 /// Widths and heights; the first is the seeds'.
-const SIZES: [u32; 10] = [64, 48, 128, 16, 1, 17, 354, 0, 16385, u32::MAX];
+pub(super) const SIZES: [u32; 10] = [64, 48, 128, 16, 1, 17, 354, 0, 16385, u32::MAX];
 
 const FOURCCS: [u32; 6] = [
     va::VA_FOURCC_NV12,
@@ -129,18 +133,43 @@ const MEMORY: [u32; 4] = [
     u32::MAX,
 ];
 
+/// `VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME_3`, which va_drmcommon.h has only from libva 2.22 on.
+pub(super) const PRIME_3: u32 = 0x0800_0000;
+
+#[cfg(libva_prime3)]
+const _: () = assert!(PRIME_3 == va::VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME_3);
+
 /// More surfaces than this are never made at once.
 const MOST_SURFACES: u8 = 8;
 
+/// The operation that the next byte means. Those that came later than the others have bytes that
+/// meant something in no input of the corpus, which so keeps its meaning.
+fn operation(input: &mut Input<'_>) -> O {
+    match input.u8() {
+        0xf6..=0xf8 => O::ImportSurface,
+        0xf9 => O::MapBuffer2,
+        byte => ALL[usize::from(byte) % ALL.len()],
+    }
+}
+
+/// The memory type that the next byte means. As with operations, the newest has bytes of its own.
+fn memory_type(input: &mut Input<'_>) -> u32 {
+    match input.u8() {
+        0xf0.. => PRIME_3,
+        byte => MEMORY[usize::from(byte) % MEMORY.len()],
+    }
+}
+
 /// Does what the input says next.
 pub fn call(input: &mut Input<'_>, driver: &Driver, ids: &Ids) {
-    match input.choice(&ALL) {
+    match operation(input) {
         O::CreateConfig => create_config(input, driver, ids),
         O::DestroyConfig => {
             call!(driver, vaDestroyConfig, ids.next(Kind::Config, input));
         }
         O::QueryConfig => query_config(input, driver, ids),
         O::CreateSurfaces => create_surfaces(input, driver, ids),
+        O::ImportSurface => import::import(input, driver, ids),
         O::DestroySurfaces => {
             let mut list = surfaces(input, ids);
             call!(driver, vaDestroySurfaces, list.as_mut_ptr(), list.len() as i32);
@@ -161,7 +190,7 @@ pub fn call(input: &mut Input<'_>, driver: &Driver, ids: &Ids) {
         }
         O::ExportSurface => {
             let surface = ids.next(Kind::Surface, input);
-            let memory = input.choice(&MEMORY);
+            let memory = memory_type(input);
             driver.export(surface, memory, input.u8().into());
         }
         O::CreateContext => create_context(input, driver, ids),
@@ -197,13 +226,16 @@ pub fn call(input: &mut Input<'_>, driver: &Driver, ids: &Ids) {
             let mut address: *mut c_void = ptr::null_mut();
             call!(driver, vaMapBuffer, ids.next(Kind::Buffer, input), &mut address);
         }
+        O::MapBuffer2 => {
+            let buffer = ids.next(Kind::Buffer, input);
+            driver.map_for(buffer, input.u8().into());
+        }
         O::UnmapBuffer => {
             call!(driver, vaUnmapBuffer, ids.next(Kind::Buffer, input));
         }
         O::ShareBuffer => {
             let buffer = ids.next(Kind::Buffer, input);
-            let mut info =
-                va::VABufferInfo { mem_type: input.choice(&MEMORY), ..Default::default() };
+            let mut info = va::VABufferInfo { mem_type: memory_type(input), ..Default::default() };
             match input.u8() & 1 {
                 0 => call!(driver, vaAcquireBufferHandle, buffer, &mut info),
                 _ => call!(driver, vaReleaseBufferHandle, buffer),
@@ -378,26 +410,40 @@ fn decode(input: &mut Input<'_>, driver: &Driver, ids: &Ids) {
     let mut picture = Picture::read(codec, input);
     let surface = |number: u32| u8::try_from(number).map_or(number, |n| ids.get(Kind::Surface, n));
     picture.rename(codec, surface);
-    call!(driver, vaBeginPicture, context, surface(picture.target));
+    let target = surface(picture.target);
+    let mut taken = good(call!(driver, vaBeginPicture, context, target));
     for buffer in &picture.buffers {
         let (size, count) = (buffer.element_size as u32, buffer.count as u32);
         let data = Some(&buffer.data[..]);
         let made = create_buffer(driver, ids, context, buffer.kind, size, count, data);
+        taken &= made.is_some();
         if let Some(mut made) = made {
-            call!(driver, vaRenderPicture, context, &mut made, 1);
+            taken &= good(call!(driver, vaRenderPicture, context, &mut made, 1));
             driver.destroy_buffer(made);
         }
     }
-    call!(driver, vaEndPicture, context);
+    taken &= good(call!(driver, vaEndPicture, context));
+    if taken {
+        ids.rendered(target, codec);
+    }
 }
 
 fn add_image(driver: &Driver, ids: &Ids, done: va::VAStatus, image: &va::VAImage) {
     if good(done) {
         // What it says of itself holds: the last row of each plane is there.
+        let sample = if image.format.fourcc == va::VA_FOURCC_P010 { 2 } else { 1 };
+        let (width, height) = (u64::from(image.width), u64::from(image.height));
         for plane in 0..image.num_planes as usize {
-            let rows = if plane == 0 { image.height } else { image.height.div_ceil(2) };
-            let end = image.offsets[plane] + u32::from(rows) * image.pitches[plane];
-            assert!(end <= image.data_size, "{image:?}");
+            let (samples, rows) = match (plane, image.num_planes) {
+                (0, _) => (width, height),
+                // Both kinds of chroma in one plane.
+                (_, 2) => (width.next_multiple_of(2), height.div_ceil(2)),
+                _ => (width.div_ceil(2), height.div_ceil(2)),
+            };
+            // Of memory that a client has brought it need not be as long as the pitch.
+            let before = rows.saturating_sub(1) * u64::from(image.pitches[plane]);
+            let end = u64::from(image.offsets[plane]) + before + samples * sample;
+            assert!(end <= u64::from(image.data_size), "{image:?}");
         }
         driver.write(image.buf, &[]);
         ids.add(Kind::Image, image.image_id);
