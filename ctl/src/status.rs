@@ -149,6 +149,7 @@ fn libva(facts: &Facts) -> String {
         Outcome::Predecessor => "libva.so.1 alone".into(),
         Outcome::Crashed(signal) => format!("a driver crashed ({signal})"),
         Outcome::Hung => "a driver hangs".into(),
+        Outcome::DisplayHangs(display) => format!("the display {display} does not answer"),
         Outcome::Broken(error) => error.clone(),
     };
     version + &outcome

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use clap::{CommandFactory, FromArgMatches};
@@ -27,7 +28,7 @@ use daedalus_uapi::{
     protocol::{CODEC_AV1, CODEC_H264, CODEC_VP9},
 };
 use nix::{
-    poll::{PollFd, PollFlags, poll},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, Signal},
@@ -71,11 +72,12 @@ fn main() -> ExitCode {
     let inherited = Inherited::take();
     let ended = stop_signals().and_then(|stop| {
         let ended = run(&arguments, inherited, stop.as_fd());
-        if let Err(error) = &ended {
-            log::error!("{error}");
-            if is_early(error) && std::env::var_os("NOTIFY_SOCKET").is_some() {
-                daedalus_logging::settle();
-                stay(stop.as_fd());
+        let Err(error) = &ended else { return ended };
+        log::error!("{error}");
+        if is_early(error) && is_service() {
+            daedalus_logging::settle();
+            if is_told(stop.as_fd(), PAUSE) {
+                return Ok(());
             }
         }
         ended
@@ -111,13 +113,34 @@ fn is_early(error: &Error) -> bool {
 
 /// How long a daemon that could not begin stays under a service manager, which starts it again at once
 /// (`RestartSec=` is for daemons that crash): ten attempts a second would drive all else out of the journal.
-const PAUSE: u16 = 10_000;
+const PAUSE: Duration = Duration::from_secs(10);
 
-/// Waits, unless it is told to end.
-fn stay(stop: BorrowedFd<'_>) {
+/// How long the node may take to be free, and ours, under a service manager: udev gives it to its group a moment after
+/// it is there, and the daemon before this one may be about to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether a service manager has started this.
+fn is_service() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// Whether the daemon is told to end, within so long.
+fn is_told(stop: BorrowedFd<'_>, patience: Duration) -> bool {
     let mut fds = [PollFd::new(stop, PollFlags::POLLIN)];
-    // Whatever ends this early, it is time to end.
-    let _ = poll(&mut fds, PAUSE);
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
+    poll(&mut fds, timeout).is_ok_and(|count| count > 0)
+}
+
+/// Becomes the daemon of the device, as soon as that can be.
+fn attach(path: &Path, capabilities: Capabilities, stop: BorrowedFd<'_>) -> Result<KernelDevice> {
+    let deadline = Instant::now() + if is_service() { PATIENCE } else { Duration::ZERO };
+    loop {
+        match KernelDevice::attach(path, capabilities) {
+            Err(Error::Busy(_) | Error::Permission(_))
+                if Instant::now() < deadline && !is_told(stop, Duration::from_millis(50)) => {}
+            attached => return attached,
+        }
+    }
 }
 
 /// What is readable once the daemon is told to end.
@@ -141,7 +164,7 @@ fn run(arguments: &Arguments, inherited: Inherited, stop: BorrowedFd<'_>) -> Res
     // The engine decodes all of them with 8 and with 10 bits per sample.
     let bits = codecs.iter().fold(0, |bits, (_, bit)| bits | bit);
     let capabilities = Capabilities { codecs: bits, codecs_10bit: bits, max_size: MAX_SIZE };
-    let device = KernelDevice::attach(&arguments.device, capabilities)?;
+    let device = attach(&arguments.device, capabilities, stop)?;
     let message_size = device.message_size();
     let pump = Pump::new(Arc::new(device), message_size, options, dump)?;
     // Who has the device also has the socket.

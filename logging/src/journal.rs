@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// How long a journal that has taken nothing in that time is left alone: decoding must not wait for it.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// The same for errors.
+const PAUSE_OF_ERRORS: Duration = Duration::from_secs(1);
+
 /// The connection.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -70,9 +73,12 @@ impl Journal {
     fn write_at(&self, record: &Record<'_>, now: Instant) -> io::Result<()> {
         {
             let mut lost = self.lost();
-            // Why a daemon ends is offered all the same.
-            let matters = record.level() == Level::Error;
-            if !matters && lost.until.is_some_and(|until| now < until) {
+            // Why a daemon ends is offered sooner.
+            let early = match record.level() {
+                Level::Error => PAUSE - PAUSE_OF_ERRORS,
+                _ => Duration::ZERO,
+            };
+            if lost.until.is_some_and(|until| now + early < until) {
                 lost.records += 1;
                 return Ok(());
             }

@@ -121,9 +121,17 @@ mod api {
         let gate = Mutex::new(());
         thread::scope(|scope| {
             // All are there at the same time.
-            let _closed = gate.lock();
+            let closed = gate.lock();
             let wait = || drop(gate.lock());
-            (0..threads).all(|_| thread::Builder::new().spawn_scoped(scope, wait).is_ok())
+            let start = |_| thread::Builder::new().spawn_scoped(scope, wait).ok();
+            let started: Vec<_> = (0..threads).map_while(start).collect();
+            drop(closed);
+            let count = started.len();
+            // The scope would not wait until they are gone.
+            for thread in started {
+                let _ = thread.join();
+            }
+            count == threads
         })
     }
 

@@ -399,7 +399,9 @@ mod tests {
         let held = holds_in_child(|| {
             // glibc gives it the memory, and so the number, of a thread that stayed with the parent.
             let (end, ended) = mpsc::channel::<()>();
-            let own = thread::spawn(move || drop(ended.recv()));
+            let own = thread::spawn(move || {
+                let _ = ended.recv();
+            });
             inherited.take();
             drop(end);
             own.join().is_ok()
