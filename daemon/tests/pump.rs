@@ -100,6 +100,7 @@ fn what_a_client_has_taken_back_is_decoded_but_written_nowhere() {
     let gate = bench.gate(bench.next_cookie());
     let cookies: Vec<u64> =
         (0..3).map(|index| stream.decode(&mut bench, 1, index, index as u64)).collect();
+    bench.until_at_gate(cookies[0]);
     bench.take_back(cookies[1]);
     bench.take_back(cookies[2]);
     bench.flush(1);
