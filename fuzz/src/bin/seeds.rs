@@ -82,6 +82,7 @@ fn candidates_of(context: &Context, pictures: &[Picture]) -> Vec<Candidate> {
     let deep = pictures.iter().any(|picture| picture.is_deep(codec));
     let script =
         calls::decoding(context.profile, &renamed(codec, pictures, u32::MAX), Manner::Plain);
+    // Nothing is taken back: that would not be decoded for anybody.
     let requests = daemon(context, deep, &drafts(context, pictures), usize::MAX);
     let candidates = [("va-calls", script), ("daemon", requests.0)];
     let candidate = |(target, bytes)| Candidate { target, codec, deep, bytes };
@@ -185,7 +186,9 @@ fn requests(
             let data = data[..data.len().min(most)].to_vec();
             Request { timestamp, controls, data }.write(&mut writer);
         }
-        let daemon = daemon(context, deep, window, DECODED as usize);
+        let mut daemon = daemon(context, deep, window, DECODED as usize);
+        messages::write_short(2, 1, &mut daemon);
+        messages::write_short(1, 1, &mut daemon);
         seeds.write(&format!("{word}-writer"), number, &writer.0)?;
         seeds.write("daemon", number, &daemon.0)?;
         seeds.write("protocol", number, &daemon.0[1..])?;
@@ -209,8 +212,6 @@ fn daemon(context: &Context, deep: bool, drafts: &[Draft], most: usize) -> Outpu
         };
         messages::write_request(1, &request, &mut output);
     }
-    messages::write_short(2, 1, &mut output);
-    messages::write_short(1, 1, &mut output);
     output
 }
 

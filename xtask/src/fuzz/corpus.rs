@@ -143,6 +143,8 @@ pub fn seeds() -> Result<usize, String> {
     if !done.status.success() {
         return Err(format!("making seeds ended with {}:\n{}", done.ending(), done.log_tail(20)));
     }
+    // What there is nothing of.
+    eprint!("{}", done.log);
     Ok(recordings.len())
 }
 

@@ -118,21 +118,21 @@ mod api {
     /// Whether so many threads can be started. Where one cannot, rav1d 1.1 panics, and so aborts the process. (Who takes
     /// the last one between this and that still makes it.)
     pub fn can_start(threads: usize) -> bool {
-        let gate = Mutex::new(());
-        thread::scope(|scope| {
-            // All are there at the same time.
-            let closed = gate.lock();
-            let wait = || drop(gate.lock());
-            let start = |_| thread::Builder::new().spawn_scoped(scope, wait).ok();
-            let started: Vec<_> = (0..threads).map_while(start).collect();
-            drop(closed);
-            let count = started.len();
-            // The scope would not wait until they are gone.
-            for thread in started {
-                let _ = thread.join();
-            }
-            count == threads
-        })
+        // No scope, no channel: what they know their thread by is left behind in the host's (`thread::current`).
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock();
+        let start = |_| {
+            let gate = gate.clone();
+            thread::Builder::new().spawn(move || drop(gate.lock())).ok()
+        };
+        // All are there at the same time.
+        let started: Vec<_> = (0..threads).map_while(start).collect();
+        drop(closed);
+        let count = started.len();
+        for thread in started {
+            let _ = thread.join();
+        }
+        count == threads
     }
 
     macro_rules! code {
