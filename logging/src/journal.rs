@@ -100,11 +100,11 @@ impl Journal {
     pub fn settle(&self) {
         let Lost { records, .. } = std::mem::take(&mut *self.lost());
         if records > 0 {
+            let text = format!("{records} records before this are lost: the journal hung");
             let mut said = Record::builder();
             said.level(Level::Warn).target(module_path!());
-            let text = format_args!("{records} records before this are lost: the journal hung");
             // That it hangs again is found out with the next one.
-            let _ = self.send(&said.args(text).build());
+            let _ = self.send(&said.args(format_args!("{text}")).build());
         }
     }
 
