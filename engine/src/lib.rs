@@ -11,6 +11,7 @@
 mod decode;
 mod error;
 mod frame;
+mod host_thread;
 mod pack;
 // Not part of the engine's face: for what writes without decoding (fuzz/).
 #[doc(hidden)]

@@ -1,12 +1,16 @@
 //! A session: one coded stream, requests answered in decode order.
 //!
 //! Three kinds of threads work for it: the `worker` writes the bitstream and feeds the decoder, the decoder
-//! has threads of its own, and the `packer` brings finished pictures into their targets.
+//! has threads of its own, and the `packer` brings finished pictures into their targets. A client's thread that
+//! would wait for the worker may run it instead (`handover`).
 
 mod allowance;
+mod handover;
 mod leaving;
+mod manner;
 mod packer;
 mod room;
+mod stack;
 mod worker;
 
 use std::{
@@ -21,10 +25,10 @@ use std::{
 };
 
 use daedalus_uapi::{Codec, DecodeRequest};
-use nix::sys::signal::SigSet;
 
 pub use self::leaving::settle;
 use self::{
+    handover::Handover,
     packer::Packer,
     room::Room,
     worker::{Message, Worker},
@@ -32,6 +36,7 @@ use self::{
 use crate::{
     Error, Result, Target,
     decode::{Decoder, av1::Av1Decoder, ffmpeg::AdaptiveDecoder},
+    host_thread,
     reconstruct::{self, Writer},
 };
 
@@ -51,7 +56,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply that calls `deliver` from a thread of the session. It must not block on the session.
+    /// A reply that calls `deliver` from a thread of the session, or one in [`Session::help`]. It must not block on the
+    /// session.
     pub fn new(deliver: impl FnOnce(Answer) + Send + 'static) -> Self {
         Reply { deliver: Some(Box::new(deliver)), place: None }
     }
@@ -102,11 +108,14 @@ impl Default for Options {
 pub type Ticket = u64;
 
 /// One stream being decoded. Dropping it answers what is still queued with [`Error::Abandoned`] and
-/// waits for its threads, at most for the pictures that they are working on.
+/// waits for its threads, and for one that is in [`Session::help`], at most for the pictures that they are working on.
 pub struct Session {
     codec: Codec,
     messages: Option<mpsc::Sender<Message>>,
     room: Arc<Room>,
+    /// The worker's thread has it, too: in a child of a fork it is never dropped, with a decoder that would wait there for
+    /// its threads.
+    handover: Arc<Handover>,
     /// The ticket that was given out last.
     tickets: AtomicU64,
     /// The greatest ticket that somebody waits for.
@@ -138,11 +147,13 @@ impl Session {
         let closing = Arc::new(AtomicBool::new(false));
         let (messages, queue) = mpsc::channel();
         let (packer, packing) = Packer::new(codec);
-        let worker = Worker::new(queue, writer, decoder, packer);
+        let worker = Box::new(Worker::new(queue, writer, decoder, packer));
+        let handover = Arc::new(Handover::new());
         let session = Session {
             codec,
             messages: Some(messages),
             room: Room::new(depth.max(2)),
+            handover: handover.clone(),
             tickets: AtomicU64::new(0),
             expected: AtomicU64::new(0),
             closing: closing.clone(),
@@ -151,7 +162,7 @@ impl Session {
         };
         let thread = spawn(codec, "packing", move || packing.run())?;
         session.threads().push(thread);
-        let thread = spawn(codec, "decoding", move || worker.run(&closing))?;
+        let thread = spawn(codec, "decoding", move || worker.run(&closing, &handover))?;
         session.threads().push(thread);
         Ok(session)
     }
@@ -176,9 +187,7 @@ impl Session {
         }
         reply.place = Some(self.room.take());
         if let Some(messages) = &self.messages {
-            // A worker that died drops its receiver: the reply comes back in the error and is
-            // answered by being dropped.
-            let _ = messages.send(Message::Decode { ticket, request, reply });
+            self.handover.submit(ticket, Message::Decode { ticket, request, reply }, messages);
         }
         ticket
     }
@@ -190,9 +199,21 @@ impl Session {
         if self.expected.fetch_max(ticket, Ordering::Relaxed) >= ticket {
             return;
         }
-        if let Some(messages) = &self.messages {
+        // After a fork nobody may be there who has a lock.
+        let here = self.owner == std::process::id();
+        if let Some(messages) = self.messages.as_ref().filter(|_| here) {
             // A worker that died has answered everything.
             let _ = messages.send(Message::Expect(ticket));
+            self.handover.expect(ticket);
+        }
+    }
+
+    /// The same, of a caller who has nothing to do until then: if nothing else is under way, and this is the client's
+    /// way, the request is decoded on the caller's thread, which saves waking others. There need not be an answer yet when
+    /// this returns. Signals are not blocked meanwhile; a cancellation of the thread waits.
+    pub fn help(&self, ticket: Ticket) {
+        if self.owner == std::process::id() && !self.handover.help(ticket) {
+            self.expect(ticket);
         }
     }
 }
@@ -218,6 +239,7 @@ impl Session {
             // A worker that died has gone already.
             let _ = messages.send(Message::Close);
         }
+        self.handover.close();
     }
 
     /// Whether the threads have ended: everything is answered, the decoder is gone, and dropping the session waits
@@ -236,7 +258,8 @@ impl Session {
         let here = unsafe { libc::pthread_self() };
         // The last answer may drop whoever owns the session, on one of its own threads: those end by
         // themselves.
-        if threads.iter().any(|thread| thread.as_pthread_t() == here) {
+        let own = threads.iter().any(|thread| thread.as_pthread_t() == here);
+        if own || self.handover.is_run_by(here) {
             leaving::add(threads);
             return;
         }
@@ -251,6 +274,7 @@ impl Drop for Session {
         self.closing.store(true, Ordering::Relaxed);
         self.messages = None;
         if self.owner == std::process::id() {
+            self.handover.close();
             self.join();
         } else {
             // Dropping them would detach whichever threads have their numbers in this process.
@@ -260,22 +284,18 @@ impl Drop for Session {
     }
 }
 
-/// Starts a thread with all signals blocked, so that the host program's handlers never run on it.
+/// Starts a thread with signals blocked, so that the host program's handlers never run on it.
 fn spawn(
     codec: Codec,
     what: &str,
     body: impl FnOnce() + Send + 'static,
 ) -> Result<thread::JoinHandle<()>> {
     let setup = |what: String| Error::Setup { codec, what };
-    let before = SigSet::all()
-        .thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)
-        .map_err(|e| setup(format!("blocking signals: {e}")))?;
     // At most 15 bytes of it are shown.
-    let handle = thread::Builder::new().name(format!("{codec} {what}")).spawn(body);
-    let restored = before.thread_set_mask();
-    let handle = handle.map_err(|e| setup(format!("starting its thread: {e}")))?;
-    restored.map_err(|e| setup(format!("restoring signals: {e}")))?;
-    Ok(handle)
+    let named = thread::Builder::new().name(format!("{codec} {what}"));
+    host_thread::without_signals(|| named.spawn(body))
+        .map_err(|e| setup(format!("blocking signals: {e}")))?
+        .map_err(|e| setup(format!("starting its thread: {e}")))
 }
 
 #[cfg(test)]

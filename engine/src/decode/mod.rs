@@ -85,6 +85,12 @@ pub(crate) trait Decoder: Send {
         self.finish(last, out);
     }
 
+    /// A picture is complete when it has been sent, and the caller's thread decodes it, with others or alone. As long as
+    /// this is so, it can as well be another thread.
+    fn is_prompt(&self) -> bool {
+        false
+    }
+
     /// Forgets all references, as after a seek. Anything unfinished is finished first.
     fn reset(&mut self, out: &mut Vec<Output>);
 }

@@ -1,5 +1,6 @@
 //! Sessions with a writer and a decoder that the tests see through.
 
+mod handover;
 mod sizes;
 
 use std::{
@@ -114,7 +115,7 @@ fn submit(
     timestamp: u64,
     data: &str,
     hold_capture: bool,
-) {
+) -> Ticket {
     let request = Request {
         timestamp,
         controls: Controls::Vp9(vp9::Controls::new_box_zeroed().unwrap()),
@@ -125,7 +126,7 @@ fn submit(
     };
     let answers = answers.clone();
     let reply = Reply::new(move |answer| answers.send((timestamp, answer)).unwrap());
-    session.submit(request, reply);
+    session.submit(request, reply)
 }
 
 struct Bench {

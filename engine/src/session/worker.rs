@@ -13,6 +13,7 @@ use std::{
 use super::{
     Reply, Request, Ticket,
     allowance::Allowance,
+    handover::Handover,
     packer::{Destination, Packer},
 };
 use crate::{
@@ -61,7 +62,7 @@ struct Waiting {
     picture: Option<Result<Decoded>>,
 }
 
-/// The part of a session that lives on its thread.
+/// The part of a session that one thread at a time runs, its own as a rule.
 pub(super) struct Worker {
     queue: mpsc::Receiver<Message>,
     /// What was taken from the queue to see whether there is more.
@@ -116,8 +117,14 @@ impl Worker {
         }
     }
 
-    pub(super) fn run(mut self, closing: &AtomicBool) {
+    pub(super) fn run(mut self: Box<Self>, closing: &AtomicBool, handover: &Handover) {
         loop {
+            if !self.has_more() && self.is_free() && handover.is_wanted() {
+                match handover.leave(self) {
+                    Some(worker) => self = worker,
+                    None => return,
+                }
+            }
             self.has_more();
             let message = match self.next.take().map_or_else(|| self.idle(), Ok) {
                 Ok(message) => message,
@@ -143,6 +150,32 @@ impl Worker {
         self.end();
     }
 
+    /// Nothing is under way, and a picture that is sent is complete at once: any thread can run it.
+    pub(super) fn is_free(&self) -> bool {
+        self.next.is_none()
+            && self.waiting.is_empty()
+            && self.held.is_none()
+            && self.decoder.is_prompt()
+    }
+
+    /// What comes before all that is in the queue.
+    pub(super) fn put(&mut self, message: Message) {
+        self.next = Some(message);
+    }
+
+    /// Decodes the request that was put here, for a caller who waits for it.
+    pub(super) fn serve(&mut self, expected: Ticket) {
+        self.expected = self.expected.max(expected);
+        if let Some(Message::Decode { ticket, request, reply }) = self.next.take() {
+            let queued = mem::take(&mut self.behind);
+            self.decode(ticket, request, reply, queued);
+        }
+        if self.waiting.iter().any(|waiting| waiting.ticket <= self.expected) {
+            // What somebody waits for it finishes, and waits for nothing.
+            let _ = self.idle();
+        }
+    }
+
     /// A request is kept until its turn comes; who waits is told at once.
     fn note(&mut self, message: Message) {
         match message {
@@ -152,7 +185,7 @@ impl Worker {
     }
 
     /// Whether a request is there already.
-    fn has_more(&mut self) -> bool {
+    pub(super) fn has_more(&mut self) -> bool {
         while self.next.is_none() {
             match self.queue.try_recv() {
                 Ok(message) => self.note(message),

@@ -93,6 +93,10 @@ impl DeviceSession for OnKernel {
         self.session.expect(request);
     }
 
+    fn help(&self, request: u64) {
+        self.session.help(request);
+    }
+
     fn lost(&self) -> Option<String> {
         self.session.lost().or_else(|| self.kernel.unfit())
     }

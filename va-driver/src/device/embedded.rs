@@ -117,6 +117,10 @@ impl DeviceSession for EmbeddedSession {
         self.0.expect(request);
     }
 
+    fn help(&self, request: u64) {
+        self.0.help(request);
+    }
+
     fn close(&self) {
         self.0.close();
     }

@@ -100,6 +100,13 @@ impl<D: Device> DeviceSession for EnduringSession<D> {
         }
     }
 
+    fn help(&self, name: u64) {
+        let current = self.current().clone();
+        if let Some(request) = current.request(name) {
+            current.session.help(request);
+        }
+    }
+
     fn close(&self) {
         let current = self.current().clone();
         current.session.close();
@@ -208,6 +215,10 @@ mod tests {
             self.note(format!("expect {request}"));
         }
 
+        fn help(&self, request: u64) {
+            self.note(format!("help {request}"));
+        }
+
         fn lost(&self) -> Option<String> {
             self.lost.load(Ordering::Relaxed).then(|| "lost".into())
         }
@@ -306,6 +317,8 @@ mod tests {
         bench.log();
         bench.session.expect(old);
         bench.session.expect(new);
-        assert_eq!(bench.log(), [(1, "expect 2".to_owned())]);
+        bench.session.help(old);
+        bench.session.help(new);
+        assert_eq!(bench.log(), [(1, "expect 2".to_owned()), (1, "help 2".to_owned())]);
     }
 }

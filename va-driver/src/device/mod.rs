@@ -75,6 +75,11 @@ pub(crate) trait DeviceSession: Send + Sync {
     /// for more requests.
     fn expect(&self, _request: u64) {}
 
+    /// The same, of a caller who has nothing to do until then, and whose thread may decode it.
+    fn help(&self, request: u64) {
+        self.expect(request);
+    }
+
     /// Why there will be no more pictures from here, once that is so.
     fn lost(&self) -> Option<String> {
         None

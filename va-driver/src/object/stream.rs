@@ -118,6 +118,11 @@ impl Stream {
         self.session.expect(request);
     }
 
+    /// The same, of a caller whose thread may decode it.
+    pub fn help(&self, request: u64) {
+        self.session.help(request);
+    }
+
     /// Ends it, whoever still has it: surfaces that are gone are kept by the pictures that are under way for them, and
     /// keep it in turn.
     pub fn close(&self) {

@@ -335,7 +335,7 @@ impl Surface {
         let state = self.state();
         let ready = state.pending == 0;
         if !ready {
-            Self::expect(state);
+            Self::last(state, Stream::expect);
         }
         ready
     }
@@ -353,7 +353,8 @@ impl Surface {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.state();
         if state.pending > 0 {
-            Self::expect(state);
+            // How long decoding takes nobody knows: who has a deadline leaves it to others.
+            Self::last(state, if deadline.is_none() { Stream::help } else { Stream::expect });
             state = self.state();
         }
         while state.pending > 0 {
@@ -378,12 +379,12 @@ impl Surface {
         let _ = self.wait(None);
     }
 
-    /// Tells the device that somebody waits for what is under way.
-    fn expect(state: MutexGuard<'_, State>) {
+    /// Tells the stream something about the request that is under way.
+    fn last(state: MutexGuard<'_, State>, tell: fn(&Stream, u64)) {
         let (stream, request) = (state.stream.clone(), state.request);
         drop(state);
         if let Some(stream) = stream {
-            stream.expect(request);
+            tell(&stream, request);
         }
     }
 

@@ -2,6 +2,7 @@
 //! rav1d crate have in common. What differs between the two bindings is in `api`.
 
 use self::api::{Dav1dData, Dav1dDataProps, Dav1dPicture, code, ptr};
+use crate::host_thread;
 
 /// The most samples of one picture; AV1's level 6.3 allows 35,651,584.
 const FRAME_SIZE_LIMIT: u32 = 1 << 26;
@@ -254,14 +255,18 @@ impl Library {
         settings.frame_size_limit = FRAME_SIZE_LIMIT;
         settings.strict_std_compliance = 0;
         settings.output_invisible_frames = 1;
-        if !api::can_start(threads as usize) {
-            return Err(EAGAIN);
-        }
         let mut library = Library(api::CLOSED);
-        // SAFETY: both pointers are valid for the call.
-        match unsafe { code!(api::dav1d_open(ptr(&mut library.0), ptr(&mut settings))) } {
-            0 => Ok(library),
-            code => Err(code),
+        let open = || {
+            if !api::can_start(threads as usize) {
+                return EAGAIN;
+            }
+            // SAFETY: both pointers are valid for the call.
+            unsafe { code!(api::dav1d_open(ptr(&mut library.0), ptr(&mut settings))) }
+        };
+        match host_thread::without_signals(open) {
+            Ok(0) => Ok(library),
+            Ok(code) => Err(code),
+            Err(_) => Err(-libc::EINVAL),
         }
     }
 

@@ -252,6 +252,10 @@ impl Decoder for AdaptiveDecoder {
         self.pace.completes();
     }
 
+    fn is_prompt(&self) -> bool {
+        self.threads == 1 || self.division == Division::Parts
+    }
+
     fn reset(&mut self, out: &mut Vec<Output>) {
         self.kept = None;
         self.decoder.reset(out);

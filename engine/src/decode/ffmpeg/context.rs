@@ -10,7 +10,7 @@ use daedalus_uapi::Codec;
 use ffmpeg_sys_next as av;
 
 use super::{Division, capture::Captures, frame::CodedFrame};
-use crate::{Error, Result};
+use crate::{Error, Result, host_thread};
 
 /// Added to the level of each message of our contexts, so that it exceeds every level that a host
 /// program can ask for (at most `AV_LOG_TRACE`, 56). libavcodec's log callback and level are global and
@@ -91,7 +91,10 @@ impl Context {
             captures.install(fields);
         }
         // SAFETY: context and codec match; no options.
-        let status = unsafe { av::avcodec_open2(context.raw.as_ptr(), decoder, ptr::null_mut()) };
+        let open = || unsafe { av::avcodec_open2(context.raw.as_ptr(), decoder, ptr::null_mut()) };
+        // Its threads are started by whoever needs it, which may be the host program's thread.
+        let status = host_thread::without_signals(open)
+            .map_err(|e| setup(&format!("blocking signals: {e}")))?;
         if status < 0 {
             return Err(setup(&error_text(status)));
         }

@@ -11,7 +11,10 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{SigSet, SigmaskHow},
+    sys::signal::{
+        SigSet, SigmaskHow,
+        Signal::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP},
+    },
 };
 
 use super::{
@@ -292,12 +295,17 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Starts it with all signals blocked, so that the host program's handlers never run on it.
+    /// Starts it with signals blocked, so that the host program's handlers never run on it.
     pub fn start(shared: &Arc<Shared>) -> Result<Receiver> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             Error::Allocation(format!("{what}: {error}"))
         };
-        let before = SigSet::all()
+        // But for those that the kernel sends it for what it does itself: a sandbox lives on SIGSYS.
+        let mut blocked = SigSet::all();
+        for own in [SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP] {
+            blocked.remove(own);
+        }
+        let before = blocked
             .thread_swap_mask(SigmaskHow::SIG_BLOCK)
             .map_err(|error| failed("blocking signals", &error))?;
         let handle = thread::Builder::new().name("daedalus kernel".into()).spawn({

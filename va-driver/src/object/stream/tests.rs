@@ -18,13 +18,24 @@ use crate::{
 /// Requests as the device got them, with what answers them.
 type Queue = Arc<Mutex<Vec<(Request, Done)>>>;
 
-struct ManualSession(Queue);
+/// What the device was told about requests.
+type Told = Arc<Mutex<Vec<(&'static str, u64)>>>;
+
+struct ManualSession(Queue, Told);
 
 impl DeviceSession for ManualSession {
     fn submit(&self, request: Request, done: Done) -> u64 {
         let timestamp = request.timestamp;
         self.0.lock().unwrap().push((request, done));
         timestamp
+    }
+
+    fn expect(&self, request: u64) {
+        self.1.lock().unwrap().push(("expect", request));
+    }
+
+    fn help(&self, request: u64) {
+        self.1.lock().unwrap().push(("help", request));
     }
 
     fn close(&self) {
@@ -68,15 +79,17 @@ struct Bench {
     surfaces: Arc<Surfaces>,
     stream: Arc<Stream>,
     queue: Queue,
+    told: Told,
 }
 
 impl Bench {
     fn new() -> Bench {
         let surfaces: Arc<Surfaces> = Arc::new(Table::new(3));
         let queue = Queue::default();
-        let session = Box::new(ManualSession(queue.clone()));
+        let told = Told::default();
+        let session = Box::new(ManualSession(queue.clone(), told.clone()));
         let stream = Stream::of(Codec::Vp9, Box::<OneLate>::default(), session, surfaces.clone());
-        Bench { surfaces, stream: Arc::new(stream), queue }
+        Bench { surfaces, stream: Arc::new(stream), queue, told }
     }
 
     fn surface(&self) -> Arc<Surface> {
@@ -105,6 +118,28 @@ impl Bench {
 }
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(1));
+
+#[test]
+fn only_who_has_all_the_time_helps() {
+    let bench = Bench::new();
+    let surface = bench.surface();
+    bench.decode(&surface);
+    let told = || std::mem::take(&mut *bench.told.lock().unwrap());
+    assert!(!surface.is_ready());
+    assert_eq!(told(), [("expect", 1000)]);
+    assert_eq!(surface.wait(SHORT), Err(Error::TimedOut));
+    assert_eq!(told(), [("expect", 1000)]);
+    let waiting = thread::spawn({
+        let surface = surface.clone();
+        move || surface.wait(None)
+    });
+    while bench.told.lock().unwrap().is_empty() {
+        thread::yield_now();
+    }
+    assert_eq!(told(), [("help", 1000)]);
+    bench.answer(Ok(()));
+    assert_eq!(waiting.join().unwrap(), Ok(()));
+}
 
 #[test]
 fn a_stream_that_is_closed_leaves_nobody_waiting() {
