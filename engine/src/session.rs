@@ -108,7 +108,7 @@ impl Default for Options {
 pub type Ticket = u64;
 
 /// One stream being decoded. Dropping it answers what is still queued with [`Error::Abandoned`] and
-/// waits for its threads, and for one that is in [`Session::help`], at most for the pictures that they are working on.
+/// waits for its threads, at most for the pictures that they are working on.
 pub struct Session {
     codec: Codec,
     messages: Option<mpsc::Sender<Message>>,
@@ -195,17 +195,18 @@ impl Session {
     /// Somebody waits for the answer of a request, so that it must come even if no other follows. Without
     /// this it comes a little later.
     pub fn expect(&self, ticket: Ticket) {
-        // A client that asks again and again whether a picture is there fills no queue.
-        if self.expected.fetch_max(ticket, Ordering::Relaxed) >= ticket {
+        if self.owner != std::process::id() {
+            // Nobody may be there who has a lock.
             return;
         }
-        // After a fork nobody may be there who has a lock.
-        let here = self.owner == std::process::id();
-        if let Some(messages) = self.messages.as_ref().filter(|_| here) {
-            // A worker that died has answered everything.
-            let _ = messages.send(Message::Expect(ticket));
-            self.handover.expect(ticket);
+        // A client that asks again and again whether a picture is there fills no queue.
+        if self.expected.fetch_max(ticket, Ordering::Relaxed) < ticket {
+            if let Some(messages) = &self.messages {
+                // A worker that died has answered everything.
+                let _ = messages.send(Message::Expect(ticket));
+            }
         }
+        self.handover.expect(ticket);
     }
 
     /// The same, of a caller who has nothing to do until then: if nothing else is under way, and this is the client's
@@ -220,7 +221,8 @@ impl Session {
 
 impl Session {
     /// Ends the session although others still have it: answers what is queued, and whatever is submitted later,
-    /// with [`Error::Abandoned`], and waits for the threads as dropping it does.
+    /// with [`Error::Abandoned`], and waits for the threads as dropping it does, and for one that is in
+    /// [`Session::help`].
     pub fn close(&self) {
         if self.owner == std::process::id() {
             self.stop();
@@ -258,9 +260,12 @@ impl Session {
         let here = unsafe { libc::pthread_self() };
         // The last answer may drop whoever owns the session, on one of its own threads: those end by
         // themselves.
-        let own = threads.iter().any(|thread| thread.as_pthread_t() == here);
-        if own || self.handover.is_run_by(here) {
+        if threads.iter().any(|thread| thread.as_pthread_t() == here) {
             leaving::add(threads);
+            return;
+        }
+        if self.handover.is_run_here() {
+            // They wait for this one, which may be about to wait for all that are leaving.
             return;
         }
         for thread in threads {

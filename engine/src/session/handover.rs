@@ -6,6 +6,7 @@
 //! own thread looks after it from time to time, and takes it back when anything else happens.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     time::Duration,
 };
@@ -17,12 +18,20 @@ use super::{
 };
 use crate::host_thread;
 
-/// How long a request lies there if nobody waits for it after all: at most twice this.
-const LOOK: Duration = Duration::from_millis(10);
+/// How long a request lies there if nobody waits for it after all: at most twice this. Tests have more time to see it.
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10 });
 
 /// Looks without a new request until the client counts as idle. Pictures that come at longer intervals than that would
 /// cost more looks than they save wake-ups.
 const IDLE_LOOKS: u32 = 2;
+
+/// The C library's number for a thread.
+type ThreadNumber = usize;
+
+fn here() -> ThreadNumber {
+    // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
+    unsafe { libc::pthread_self() as ThreadNumber }
+}
 
 /// The worker's place, and what is known of the client.
 pub(super) struct Handover {
@@ -40,7 +49,7 @@ struct State {
     /// Its own thread has to take it, as soon as it is here.
     recalled: bool,
     /// The thread that runs it instead of its own.
-    runner: Option<libc::pthread_t>,
+    runner: Option<ThreadNumber>,
     /// It was lost on the way: there was a panic.
     lost: bool,
     /// The session ends.
@@ -127,13 +136,23 @@ impl Handover {
             self.recall(&mut state);
             return false;
         }
-        let Some(mut worker) = state.take() else { return false };
-        // SAFETY: the call has no conditions.
-        state.runner = Some(unsafe { libc::pthread_self() });
+        let Some(worker) = state.take() else { return false };
+        state.runner = Some(here());
         drop(state);
-        let served = host_thread::to_the_end(|| worker.serve(ticket));
-        // What a panic has left is dropped without the lock: that answers its requests.
-        let worker = served.is_ok().then_some(worker);
+        host_thread::to_the_end(|| self.run(worker, ticket));
+        true
+    }
+
+    fn run(&self, mut worker: Box<Worker>, ticket: Ticket) {
+        let served = catch_unwind(AssertUnwindSafe(|| worker.serve(ticket)));
+        let worker = match served {
+            Ok(()) => Some(worker),
+            Err(_) => {
+                // Without the lock: that answers its requests.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(worker)));
+                None
+            }
+        };
         let mut state = self.state();
         state.runner = None;
         state.lost = worker.is_none();
@@ -141,7 +160,6 @@ impl Handover {
         if !state.may_stay() {
             self.recall(&mut state);
         }
-        true
     }
 
     fn recall(&self, state: &mut State) {
@@ -156,9 +174,9 @@ impl Handover {
         self.recall(&mut state);
     }
 
-    /// Whether this thread is the one that runs the worker instead of its own.
-    pub(super) fn is_run_by(&self, thread: libc::pthread_t) -> bool {
-        self.state().runner == Some(thread)
+    /// Whether this thread runs the worker instead of its own.
+    pub(super) fn is_run_here(&self) -> bool {
+        self.state().runner == Some(here())
     }
 
     /// Whether the client would run a worker that has nothing to do.
@@ -166,11 +184,11 @@ impl Handover {
         self.state().manner.waits_only()
     }
 
-    /// Nothing lies here that its own thread would have to look for.
+    /// A request lies here, and its own thread does not know it.
     #[cfg(test)]
-    pub(super) fn is_asked_back(&self) -> bool {
+    pub(super) fn has_request(&self) -> bool {
         let state = self.state();
-        state.recalled || state.request.is_none()
+        !state.recalled && state.request.is_some()
     }
 
     /// Leaves the worker, which has nothing to do, to the client; waits until it is needed here. `None` if it does not

@@ -10,7 +10,7 @@ const ENOUGH: usize = 192 << 10;
 /// one of its own.)
 pub(super) struct Stack {
     /// Threads may be given the numbers of those that ended, the library's as well as the kernel's; both are not.
-    thread: (libc::pthread_t, libc::pid_t),
+    thread: (usize, libc::pid_t),
     /// Empty if nobody can say, as in a sandbox without /proc.
     addresses: Range<usize>,
 }
@@ -22,7 +22,9 @@ impl Stack {
         let mut stack = Stack { thread, addresses: 0..0 };
         let mut attributes = MaybeUninit::uninit();
         // SAFETY: this thread exists; the call fills in the attributes if it returns zero.
-        if unsafe { libc::pthread_getattr_np(thread.0, attributes.as_mut_ptr()) } != 0 {
+        let status =
+            unsafe { libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) };
+        if status != 0 {
             return stack;
         }
         // SAFETY: filled in, see above.
@@ -53,9 +55,9 @@ impl Stack {
     }
 }
 
-fn number() -> (libc::pthread_t, libc::pid_t) {
+fn number() -> (usize, libc::pid_t) {
     // SAFETY: neither call has conditions.
-    unsafe { (libc::pthread_self(), libc::gettid()) }
+    unsafe { (libc::pthread_self() as usize, libc::gettid()) }
 }
 
 #[cfg(test)]
