@@ -12,7 +12,7 @@ for crate in *; do
     echo "$crate: $(sed -n 's/^license = "\(.*\)"$/\1/p' "$crate/Cargo.toml")"
     set -- "$@" "$crate"
 done
-find "$@" -maxdepth 1 -type f \( -iname '*licen[cs]e*' -o -iname 'copying*' -o -iname 'copyright*' -o -iname 'notice*' \) \
+find "$@" -maxdepth 2 -type f \( -iname '*licen[cs]e*' -o -iname 'copying*' -o -iname 'copyright*' -o -iname 'notice*' \) \
     -exec sha256sum {} + | sort | awk '
     function text(line) { print ""; while ((getline line <file) > 0) print line; close(file) }
     $1 != sum { if (file) text(); print "\n----------------------------------------" }

@@ -12,8 +12,8 @@ fn main() {
             println!("cargo:rustc-cfg={name}");
         }
     }
-    // libva opens drivers with RTLD_GLOBAL: the C symbols of a statically linked decoder (rav1d's
-    // dav1d_*) must neither reach the host program nor be replaced by the host's own.
+    // libva opens drivers with RTLD_GLOBAL: the C symbols of a statically linked decoder (dav1d's)
+    // must neither reach the host program nor be replaced by the host's own.
     println!("cargo:rustc-cdylib-link-arg=-Wl,--exclude-libs,ALL");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");

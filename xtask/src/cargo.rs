@@ -36,7 +36,7 @@ fn describe(command: &Command) -> String {
     format!("cargo {}", words.join(" "))
 }
 
-/// Whether the system has a libdav1d that decodes everything right: then rav1d need not be compiled.
+/// Whether the system has a libdav1d that decodes everything right: then the bundled one is not needed.
 fn system_dav1d() -> bool {
     let mut dav1d = pkg_config::Config::new();
     dav1d.atleast_version("1.3").cargo_metadata(false).env_metadata(false).print_system_libs(false);

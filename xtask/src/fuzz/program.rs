@@ -33,6 +33,9 @@ impl Program {
         build.env("RUSTC_BOOTSTRAP", "1");
         build.env("RUSTFLAGS", compiler.sanitizer().join(" "));
         build.env_remove("CARGO_ENCODED_RUSTFLAGS");
+        // dav1d, where it is linked in. It is gcc that calls the sanitizer there, whoever's is linked in the end.
+        build.env("CFLAGS", "-O2 -g -fno-omit-frame-pointer -fsanitize=address");
+        build.env("LDFLAGS", "-fsanitize=address");
         build.env("RUSTC_WORKSPACE_WRAPPER", project::root().join("fuzz/instrument.sh"));
         cargo::check(&mut build)?;
         let built = targets::folder().join("build").join(&compiler.host).join("fuzz/libfuzzer");

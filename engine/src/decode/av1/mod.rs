@@ -1,4 +1,4 @@
-//! AV1 through the C API of libdav1d or rav1d.
+//! AV1 through dav1d.
 //!
 //! Every coded frame comes out, hidden ones included, with the number that went in as its timestamp, and
 //! in decode order. Film grain is not part of a picture: it is applied to a copy.
@@ -75,7 +75,7 @@ impl Av1Decoder {
         }
     }
 
-    fn decoded(&mut self, mut picture: Picture) -> Result<Decoded> {
+    fn decoded(&mut self, picture: Picture) -> Result<Decoded> {
         if !matches!(picture.layout(), Layout::I400 | Layout::I420) {
             return Err(unsupported("chroma other than 4:2:0"));
         }
@@ -83,7 +83,7 @@ impl Av1Decoder {
             return Err(unsupported("a bit depth other than 8 and 10"));
         }
         let grained = if picture.has_grain() {
-            let grained = self.library.apply_grain(&mut picture).map_err(|code| Error::Decode {
+            let grained = self.library.apply_grain(&picture).map_err(|code| Error::Decode {
                 codec: Codec::Av1,
                 what: format!("film grain: {}", library::describe(code)),
             })?;

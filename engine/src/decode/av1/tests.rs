@@ -11,10 +11,7 @@ use daedalus_uapi::{
     },
 };
 
-use super::{
-    Av1Decoder, Decoder, Output, Packet,
-    library::{Library, restoration_types, segment_reference},
-};
+use super::{Av1Decoder, Decoder, Output, Packet, library::Library};
 use crate::{
     Error,
     reconstruct::{Writer, av1::Av1Writer},
@@ -152,7 +149,7 @@ fn key_frame_fields_reach_the_decoder() {
     assert_eq!((h.cdef.damping, h.cdef.n_bits), (5, 1));
     assert_eq!((h.cdef.y_strength[1], h.cdef.uv_strength[0]), (15 << 2 | 3, 9 << 2 | 2));
     // dav1d: 0 none, 1 switchable, 2 Wiener, 3 self-guided, as coded; sizes as shifts.
-    assert_eq!(restoration_types(h), [1, 2, 3]);
+    assert_eq!(h.restoration.type_, [1, 2, 3]);
     assert_eq!(h.restoration.unit_size, [7, 6]);
 }
 
@@ -170,7 +167,7 @@ fn segmentation_reaches_the_decoder_in_full() {
     assert_eq!(segmentation.enabled, 1);
     let d = &segmentation.seg_data.d;
     assert_eq!((d[1].delta_q, d[1].delta_lf_y_v, d[1].globalmv), (-255, 63, 1));
-    assert_eq!((segment_reference(&d[6]), d[6].skip, d[0].delta_q), (7, 1, 0));
+    assert_eq!((d[6].ref_, d[6].skip, d[0].delta_q), (7, 1, 0));
 }
 
 #[test]
