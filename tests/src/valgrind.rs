@@ -52,17 +52,20 @@ fn errors(xml: &str, library: &str) -> Vec<String> {
     xml.split("<error>")
         .skip(1)
         .filter_map(|rest| rest.split("</error>").next())
-        .filter(|error| error.contains(&object) && !is_vector_padding(error))
+        .filter(|error| error.contains(&object) && !is_vector_padding(error, &object))
         .map(describe)
         .collect()
 }
 
-/// Whether the error is one of libdav1d's assembly, which reads pictures in whole vectors, and so what
-/// was never written beside them, without the result depending on it.
-fn is_vector_padding(error: &str) -> bool {
+/// Whether the error is one of dav1d's assembly, which reads pictures in whole vectors, and so what
+/// was never written beside them, without the result depending on it. In the library that `linked` ends the name of,
+/// whose compiled code has names, assembly is what has none.
+fn is_vector_padding(error: &str, linked: &str) -> bool {
     let kind = element(error, "kind").unwrap_or_default();
-    let place = error.split("<frame>").nth(1).and_then(|frame| element(frame, "obj"));
-    kind.starts_with("Uninit") && place.is_some_and(|object| object.contains("/libdav1d.so"))
+    let Some(place) = error.split("<frame>").nth(1) else { return false };
+    let of_dav1d = element(place, "obj").is_some_and(|object| object.contains("/libdav1d.so"));
+    let unnamed = place.contains(linked) && element(place, "fn").is_none();
+    kind.starts_with("Uninit") && (of_dav1d || unnamed)
 }
 
 /// The kind, the text, and a line per stack frame.
@@ -100,16 +103,24 @@ mod tests {
 
     #[test]
     fn padding_that_assembly_reads_does_not_count_but_all_else_does() {
-        let error = |kind: &str, object: &str| {
+        let error = |kind: &str, place: &str| {
             format!(
-                "<error><kind>{kind}</kind><stack><frame><obj>/usr/lib/{object}</obj></frame>\
+                "<error><kind>{kind}</kind><stack><frame><obj>/usr/lib/{place}</frame>\
                  <frame><obj>/x/daedalus_drv_video.so</obj></frame></stack></error>"
             )
         };
-        let count = |kind, object| errors(&error(kind, object), driver::FILE).len();
+        let named = |kind, object: &str| {
+            errors(&error(kind, &format!("{object}</obj><fn>decode</fn>")), driver::FILE).len()
+        };
+        let count = |kind, object: &str| {
+            errors(&error(kind, &format!("{object}</obj>")), driver::FILE).len()
+        };
         assert_eq!(count("UninitValue", "libdav1d.so.7.0.0"), 0);
         assert_eq!(count("InvalidRead", "libdav1d.so.7.0.0"), 1);
         assert_eq!(count("UninitValue", "libavcodec.so.61"), 1);
+        assert_eq!(count("UninitCondition", driver::FILE), 0);
+        assert_eq!(count("InvalidRead", driver::FILE), 1);
+        assert_eq!(named("UninitCondition", driver::FILE), 1);
     }
 
     #[test]
