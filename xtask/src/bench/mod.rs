@@ -111,7 +111,7 @@ fn run_pack() -> Result<(), String> {
         return Err("there is no engine/benches/pack.rs".into());
     }
     let mut bench = cargo::command("bench");
-    bench.args(["--package", "daedalus-engine", "--bench", PACK]);
+    bench.args(["--package", "daedalus-engine", "--bench", PACK]).args(cargo::daemon_features());
     cargo::check(&mut bench)
 }
 

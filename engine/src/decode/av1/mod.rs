@@ -23,10 +23,20 @@ use crate::{
 
 /// An AV1 decoder.
 pub(crate) struct Av1Decoder {
-    library: Library,
+    /// None if it could not be opened again.
+    library: Option<Library>,
+    threads: usize,
     /// The numbers of the packets that are not answered yet, in decode order.
     pending: VecDeque<u64>,
+    /// Something has failed since the library was opened.
+    spoilt: bool,
 }
+
+/// With so many threads dav1d has frame threads. A library that has them and in which something has failed is not used again
+/// after a drain. dav1d (1.4.3) marks the failed frame's place in its ring until another frame takes it, and whenever a drain
+/// passes such a place it counts its oldest frame on without having one: that runs away from the ring, a frame is put before
+/// the one that it refers to, and both wait for ever.
+const FRAME_THREADS: usize = 2;
 
 impl Av1Decoder {
     /// A decoder with `threads` threads; more than one lets as many frames overlap.
@@ -35,12 +45,14 @@ impl Av1Decoder {
             codec: Codec::Av1,
             what: format!("dav1d_open: {}", library::describe(code)),
         })?;
-        Ok(Av1Decoder { library, pending: VecDeque::new() })
+        let library = Some(library);
+        Ok(Av1Decoder { library, threads, pending: VecDeque::new(), spoilt: false })
     }
 
     /// Asks for one picture and answers for it. False if the library has none ready.
     fn poll(&mut self, out: &mut Vec<Output>) -> bool {
-        match self.library.get_picture() {
+        let Some(library) = &mut self.library else { return false };
+        match library.get_picture() {
             Ok(picture) => {
                 let id = picture.id();
                 if !self.pending.contains(&id) {
@@ -52,6 +64,7 @@ impl Av1Decoder {
                     if earlier == id {
                         break;
                     }
+                    self.spoilt = true;
                     out.push(failed(earlier, "no picture came out".into()));
                 }
                 out.push(Output { id, picture: self.decoded(picture) });
@@ -68,7 +81,9 @@ impl Av1Decoder {
 
     /// Answers for the packet that the library says failed; for `otherwise` if it does not say.
     fn fail(&mut self, code: i32, otherwise: Option<u64>, out: &mut Vec<Output>) {
-        let said = self.library.failed_id().filter(|id| self.pending.contains(id));
+        self.spoilt = true;
+        let said = self.library.as_mut().and_then(Library::failed_id);
+        let said = said.filter(|id| self.pending.contains(id));
         let at = said.or(otherwise).and_then(|id| self.pending.iter().position(|p| *p == id));
         if let Some(id) = at.and_then(|at| self.pending.remove(at)) {
             out.push(failed(id, library::describe(code)));
@@ -83,10 +98,12 @@ impl Av1Decoder {
             return Err(unsupported("a bit depth other than 8 and 10"));
         }
         let grained = if picture.has_grain() {
-            let grained = self.library.apply_grain(&picture).map_err(|code| Error::Decode {
+            let error = |code| Error::Decode {
                 codec: Codec::Av1,
                 what: format!("film grain: {}", library::describe(code)),
-            })?;
+            };
+            let library = self.library.as_mut().ok_or_else(|| error(-libc::EINVAL))?;
+            let grained = library.apply_grain(&picture).map_err(error)?;
             Some(Box::new(grained) as Box<dyn Planar>)
         } else {
             None
@@ -97,17 +114,23 @@ impl Av1Decoder {
 
 impl Decoder for Av1Decoder {
     fn send(&mut self, Packet { id, bytes, .. }: Packet<'_>, out: &mut Vec<Output>) {
-        let mut sent = self.library.send(id, bytes);
+        let mut sent = self.offer(id, bytes);
         if sent == Err(library::EAGAIN) {
             // Full: everything before this packet has to come out first.
             self.finish(id, out);
-            sent = self.library.send(id, bytes);
+            sent = self.offer(id, bytes);
         }
         self.pending.push_back(id);
-        if let Err(code) = sent {
-            self.fail(code, Some(id), out);
+        match sent {
+            Ok(()) => {
+                self.poll(out);
+            }
+            Err(code) => {
+                self.fail(code, Some(id), out);
+                // Nothing may have been sent, so that a single question would be a drain left half way.
+                self.finish(id, out);
+            }
         }
-        self.poll(out);
     }
 
     /// Finishes everything: see above for what becomes of a drain left half way.
@@ -117,13 +140,46 @@ impl Decoder for Av1Decoder {
             empty = if self.poll(out) { 0 } else { empty + 1 };
         }
         for id in self.pending.drain(..) {
+            self.spoilt = true;
             out.push(failed(id, "no picture came out".into()));
+        }
+        if self.spoilt && self.threads >= FRAME_THREADS {
+            self.open_again();
         }
     }
 
     fn reset(&mut self, out: &mut Vec<Output>) {
         self.finish(u64::MAX, out);
-        self.library.flush();
+        if let Some(library) = &mut self.library {
+            library.flush();
+        }
+    }
+}
+
+impl Av1Decoder {
+    /// Gives the library a packet.
+    fn offer(&mut self, id: u64, bytes: &[u8]) -> std::result::Result<(), i32> {
+        if self.library.is_none() {
+            self.open_again();
+        }
+        match &mut self.library {
+            Some(library) => library.send(id, bytes),
+            None => Err(-libc::ENOMEM),
+        }
+    }
+
+    /// A new library, without references: what follows fails up to the next key frame.
+    fn open_again(&mut self) {
+        log::debug!("AV1: begins anew after an error");
+        // The threads of the old one end first.
+        self.library = None;
+        match Library::open(self.threads) {
+            Ok(library) => {
+                self.library = Some(library);
+                self.spoilt = false;
+            }
+            Err(code) => log::warn!("AV1: dav1d_open: {}", library::describe(code)),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The header writer against the library's parser, and the decoder against broken packets. Any bytes make
 //! a tile, so pictures here are noise; only their headers matter.
 
+use std::{sync::mpsc, thread, time::Duration};
+
 use daedalus_uapi::{
     Controls,
     av1::{
@@ -18,6 +20,9 @@ use crate::{
 };
 
 const TILE: [u8; 64] = [0; 64];
+
+/// Without frame threads, and with few and more.
+const THREADS: [usize; 4] = [1, 2, 3, 5];
 
 /// A shown key frame of one tile.
 fn key(width: u32, height: u32) -> av1::Controls {
@@ -92,9 +97,7 @@ impl Witness {
     fn read(&mut self, controls: &av1::Controls) -> super::Picture {
         let packet = write(&mut self.writer, controls).unwrap();
         self.library.send(1, &packet).expect("the library accepts the headers");
-        // The first question of a round may say "not yet", the second one waits.
-        let first = self.library.get_picture();
-        first.or_else(|_| self.library.get_picture()).expect("a picture")
+        self.library.get_picture().expect("a picture")
     }
 }
 
@@ -344,19 +347,25 @@ fn film_grain_leaves_the_plain_picture_alone() {
     assert_eq!((data.ar_coeffs_y[3], data.ar_coeffs_uv[0][4]), (2, -2));
     assert_eq!((data.scaling_shift, data.ar_coeff_shift, data.overlap_flag), (10, 7, 1));
 
-    let mut decoder = Av1Decoder::new(1).unwrap();
-    let mut outputs = Vec::new();
-    for id in 1..=3 {
-        let packet = write(&mut Av1Writer::new(), &controls).unwrap();
-        decoder.send(Packet::plain(id, &packet), &mut outputs);
+    for threads in THREADS {
+        let mut decoder = Av1Decoder::new(threads).unwrap();
+        let mut outputs = Vec::new();
+        for id in 1..=3 {
+            let packet = write(&mut Av1Writer::new(), &controls).unwrap();
+            decoder.send(Packet::plain(id, &packet), &mut outputs);
+        }
+        decoder.finish(u64::MAX, &mut outputs);
+        assert_eq!(outputs.len(), 3);
+        let first = outputs.remove(0).picture.unwrap();
+        let plain = first.planar.view().luma.0.to_vec();
+        assert_ne!(first.grained.unwrap().view().luma.0, plain);
+        drop(outputs);
+        assert_eq!(
+            first.planar.view().luma.0,
+            plain,
+            "the plain picture outlives its grained copy"
+        );
     }
-    decoder.finish(u64::MAX, &mut outputs);
-    assert_eq!(outputs.len(), 3);
-    let first = outputs.remove(0).picture.unwrap();
-    let plain = first.planar.view().luma.0.to_vec();
-    assert_ne!(first.grained.unwrap().view().luma.0, plain);
-    drop(outputs);
-    assert_eq!(first.planar.view().luma.0, plain, "the plain picture outlives its grained copy");
 }
 
 fn answers(outputs: &[Output]) -> Vec<(u64, bool)> {
@@ -370,25 +379,27 @@ fn every_packet_is_answered_once_and_errors_pass() {
     let mut hidden = inter(64, 64, 3);
     hidden.frame.flags = 0;
     let hidden = write(&mut writer, &hidden).unwrap();
-    let mut decoder = Av1Decoder::new(1).unwrap();
-    let mut outputs = Vec::new();
-    decoder.send(Packet::plain(1, &key), &mut outputs);
-    decoder.send(Packet::plain(2, &[0xff; 40]), &mut outputs); // a forbidden bit
-    decoder.send(Packet::plain(3, &key[..key.len() - 70]), &mut outputs); // cut off in the frame OBU
-    decoder.send(Packet::plain(4, &key[..2]), &mut outputs); // nothing but a temporal delimiter
-    decoder.send(Packet::plain(5, &[]), &mut outputs);
-    decoder.finish(u64::MAX, &mut outputs);
-    decoder.send(Packet::plain(6, &key), &mut outputs);
-    decoder.send(Packet::plain(7, &hidden), &mut outputs);
-    decoder.finish(u64::MAX, &mut outputs);
-    decoder.reset(&mut outputs);
-    decoder.send(Packet::plain(8, &hidden), &mut outputs); // its references are gone
-    decoder.send(Packet::plain(9, &key), &mut outputs);
-    decoder.finish(u64::MAX, &mut outputs);
-    let mut answers = answers(&outputs);
-    answers.sort();
-    let ok = [true, false, false, false, false, true, true, false, true];
-    assert_eq!(answers, (1..=9).zip(ok).collect::<Vec<_>>());
+    for threads in THREADS {
+        let mut decoder = Av1Decoder::new(threads).unwrap();
+        let mut outputs = Vec::new();
+        decoder.send(Packet::plain(1, &key), &mut outputs);
+        decoder.send(Packet::plain(2, &[0xff; 40]), &mut outputs); // a forbidden bit
+        decoder.send(Packet::plain(3, &key[..key.len() - 70]), &mut outputs); // cut off in the frame OBU
+        decoder.send(Packet::plain(4, &key[..2]), &mut outputs); // nothing but a temporal delimiter
+        decoder.send(Packet::plain(5, &[]), &mut outputs);
+        decoder.finish(u64::MAX, &mut outputs);
+        decoder.send(Packet::plain(6, &key), &mut outputs);
+        decoder.send(Packet::plain(7, &hidden), &mut outputs);
+        decoder.finish(u64::MAX, &mut outputs);
+        decoder.reset(&mut outputs);
+        decoder.send(Packet::plain(8, &hidden), &mut outputs); // its references are gone
+        decoder.send(Packet::plain(9, &key), &mut outputs);
+        decoder.finish(u64::MAX, &mut outputs);
+        let mut answers = answers(&outputs);
+        answers.sort();
+        let ok = [true, false, false, false, false, true, true, false, true];
+        assert_eq!(answers, (1..=9).zip(ok).collect::<Vec<_>>(), "{threads} threads");
+    }
 }
 
 #[test]
@@ -465,10 +476,65 @@ fn a_damaged_tile_is_an_error_and_nothing_more() {
     let mut packet = Vec::new();
     let noise = [0x5a; 64];
     writer.write(1000, &Controls::Av1(Box::new(controls.clone())), &noise, &mut packet).unwrap();
-    let mut decoder = Av1Decoder::new(1).unwrap();
+    let right = write(&mut writer, &controls).unwrap();
+    for threads in THREADS {
+        let packets = [Some(&packet), Some(&right), None, Some(&packet), None, Some(&right)];
+        let answers = played(threads, &packets);
+        assert_eq!(answers, [(0, false), (1, true), (3, false), (5, true)], "{threads} threads");
+    }
+}
+
+/// Answers of a decoder with `threads` threads that is given `packets` and asked to finish where there is none.
+fn played(threads: usize, packets: &[Option<&Vec<u8>>]) -> Vec<(u64, bool)> {
+    let mut decoder = Av1Decoder::new(threads).unwrap();
     let mut outputs = Vec::new();
-    decoder.send(Packet::plain(1, &packet), &mut outputs);
-    decoder.send(Packet::plain(2, &write(&mut writer, &controls).unwrap()), &mut outputs);
+    for (id, packet) in packets.iter().enumerate() {
+        match packet {
+            Some(packet) => decoder.send(Packet::plain(id as u64, packet), &mut outputs),
+            None => decoder.finish(u64::MAX, &mut outputs),
+        }
+    }
     decoder.finish(u64::MAX, &mut outputs);
-    assert_eq!(answers(&outputs), [(1, false), (2, true)]);
+    let mut answers = answers(&outputs);
+    answers.sort();
+    answers
+}
+
+#[test]
+fn a_frame_that_is_refused_before_its_tiles_holds_nobody_up() {
+    let mut writer = Av1Writer::new();
+    let key = write(&mut writer, &key(64, 64)).unwrap();
+    // Less than half as large as its references.
+    let bad = write(&mut writer, &inter(16, 16, 1)).unwrap();
+    let mut writer = Av1Writer::new();
+    write(&mut writer, &self::key(64, 64)).unwrap();
+    let good: Vec<_> =
+        (2..9).map(|hint| write(&mut writer, &inter(64, 64, hint)).unwrap()).collect();
+    for threads in THREADS {
+        for before in 0..4 {
+            for after in 1..6 {
+                let mut packets = vec![Some(&key), None, Some(&bad)];
+                packets.extend(good[..before].iter().map(Some));
+                packets.push(None);
+                packets.extend(good[..after].iter().map(Some));
+                packets.push(None);
+                packets.push(Some(&key));
+                packets.extend(good[..after].iter().map(Some));
+                let (end, told) = mpsc::channel();
+                let owned: Vec<Option<Vec<u8>>> = packets.iter().map(|p| p.cloned()).collect();
+                thread::spawn(move || {
+                    let packets: Vec<_> = owned.iter().map(Option::as_ref).collect();
+                    let _ = end.send(played(threads, &packets));
+                });
+                let answers = told.recv_timeout(Duration::from_secs(60));
+                let answers = answers.unwrap_or_else(|_| {
+                    panic!("{threads} threads, {before} and {after} frames: the decoder hangs")
+                });
+                let sent = packets.iter().flatten().count();
+                assert_eq!(answers.len(), sent, "{threads} threads, {before}, {after}");
+                let from_key = &answers[sent - after - 1..];
+                assert!(from_key.iter().all(|(_, ok)| *ok), "{threads}, {before}, {after}");
+            }
+        }
+    }
 }

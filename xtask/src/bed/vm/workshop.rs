@@ -18,7 +18,6 @@ const PLAN: Plan = Plan {
         "libdav1d-dev",
         "libva-dev",
         "libx11-dev",
-        "nasm",
         "pkg-config",
         "rustc",
         // To pack an image and to run it.
