@@ -8,16 +8,17 @@ pub(crate) mod config;
 pub(crate) mod context;
 pub(crate) mod image;
 pub(crate) mod stream;
+mod streams;
 pub(crate) mod surface;
 mod table;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 
 use libva_sys as va;
 
 use self::{
     buffer::Buffer, config::Config, context::Context, image::Image, stream::Stream,
-    surface::Surface, table::Table,
+    streams::Streams, surface::Surface, table::Table,
 };
 use crate::{
     device::{self, Device},
@@ -42,7 +43,7 @@ pub(crate) struct Driver {
     /// Shows surfaces, if the client's display is an X11 one.
     pub presenter: Option<Presenter>,
     /// Contexts and surfaces keep them.
-    streams: Mutex<Vec<Weak<Stream>>>,
+    streams: Streams,
 }
 
 impl Driver {
@@ -57,7 +58,7 @@ impl Driver {
             images: Table::new(5),
             image_memory: Pool::default(),
             presenter,
-            streams: Mutex::default(),
+            streams: Streams::default(),
         })
     }
 
@@ -67,15 +68,8 @@ impl Driver {
 
     /// A new stream for a context of `profile`, whose first picture is for `target`.
     pub fn open_stream(&self, profile: va::VAProfile, target: &Surface) -> Result<Arc<Stream>> {
-        let stream = Stream::new(profile, self.device(), target, self.surfaces.clone())?;
-        let mut streams = self.streams();
-        streams.retain(|stream| stream.strong_count() > 0);
-        streams.push(Arc::downgrade(&stream));
-        Ok(stream)
-    }
-
-    fn streams(&self) -> MutexGuard<'_, Vec<Weak<Stream>>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams
+            .open(|presence| Stream::new(profile, self.device(), target, &self.surfaces, presence))
     }
 
     pub fn config(&self, id: va::VAConfigID) -> Result<Arc<Config>> {
@@ -102,10 +96,7 @@ impl Driver {
 impl Driver {
     /// Nothing runs any more when vaTerminate returns: the client may end itself next.
     pub fn close(&self) {
-        let streams = std::mem::take(&mut *self.streams());
-        for stream in streams.iter().filter_map(Weak::upgrade) {
-            stream.close();
-        }
+        self.streams.close();
         device::settle();
     }
 }

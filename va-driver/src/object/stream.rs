@@ -12,7 +12,7 @@ use std::sync::{
 
 use daedalus_uapi::Codec;
 
-use super::{Surfaces, surface::Surface};
+use super::{Surfaces, streams::Presence, surface::Surface};
 use crate::{
     codec::{self, Draft, Picture, Translator},
     device::{Device, DeviceSession, Done, trace},
@@ -33,6 +33,8 @@ pub(crate) struct Stream {
     downloaded: AtomicBool,
     /// One for each picture that is decoded and not packed, beside the stream's own.
     places: Arc<()>,
+    /// The last field: it goes when the session has gone.
+    _presence: Presence,
 }
 
 /// The most pictures of a stream that stay unpacked. Each keeps a frame of the decoder's from being used
@@ -46,26 +48,29 @@ pub(crate) struct Place {
 
 impl Stream {
     /// A new stream of the codec that `profile` belongs to, whose first picture is for `target`.
-    pub fn new(
+    pub(super) fn new(
         profile: libva_sys::VAProfile,
         device: &dyn Device,
         target: &Surface,
-        surfaces: Arc<Surfaces>,
+        surfaces: &Arc<Surfaces>,
+        presence: Presence,
     ) -> Result<Arc<Stream>> {
         let unsupported = || Error::UnsupportedProfile(profile);
         let codec = codec::codec_of(profile).ok_or_else(unsupported)?;
         let translator = codec::translator(profile).ok_or_else(unsupported)?;
         let session = device.open(codec, target)?;
-        Ok(Arc::new(Stream::of(codec, translator, session, surfaces)))
+        Ok(Arc::new(Stream::of(codec, translator, session, surfaces, presence)))
     }
 
-    fn of(
+    /// A stream of these parts.
+    pub(super) fn of(
         codec: Codec,
         translator: Box<dyn Translator>,
         session: Box<dyn DeviceSession>,
-        surfaces: Arc<Surfaces>,
+        surfaces: &Arc<Surfaces>,
+        presence: Presence,
     ) -> Stream {
-        let surfaces = Arc::downgrade(&surfaces);
+        let surfaces = Arc::downgrade(surfaces);
         Stream {
             number: trace::session(),
             codec,
@@ -74,6 +79,7 @@ impl Stream {
             translator: Mutex::new(translator),
             downloaded: AtomicBool::new(false),
             places: Arc::default(),
+            _presence: presence,
         }
     }
 

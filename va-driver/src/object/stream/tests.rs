@@ -88,7 +88,9 @@ impl Bench {
         let queue = Queue::default();
         let told = Told::default();
         let session = Box::new(ManualSession(queue.clone(), told.clone()));
-        let stream = Stream::of(Codec::Vp9, Box::<OneLate>::default(), session, surfaces.clone());
+        let translator = Box::<OneLate>::default();
+        let presence = Presence::default();
+        let stream = Stream::of(Codec::Vp9, translator, session, &surfaces, presence);
         Bench { surfaces, stream: Arc::new(stream), queue, told }
     }
 
