@@ -297,9 +297,8 @@ int daedalus_charge_memory(struct daedalus_user *user, unsigned long size);
 void daedalus_uncharge_memory(struct daedalus_user *user, unsigned long size);
 
 /* memory.c */
-extern struct vb2_mem_ops daedalus_memory_ops;
+extern const struct vb2_mem_ops daedalus_memory_ops;
 int daedalus_check_imports(struct vb2_buffer *vb);
-void daedalus_init_memory(void);
 
 /* daemon.c */
 extern const struct file_operations daedalus_daemon_fops;

@@ -8,6 +8,9 @@ use clap::{ArgAction, Parser, ValueEnum};
 ///
 /// Runs in the foreground and logs to standard error, or to the journal where that is the journal, until it gets
 /// SIGTERM or SIGINT. What clients have queued waits, for a while, for the next daemon.
+///
+/// The exit status is 0 then, 2 after a wrong command line, 78 where no restart helps (another version of the module's
+/// protocol, no decoder, no user `--user`), and 1 for all else.
 #[derive(Parser)]
 #[command(name = "daedalusd", version)]
 pub struct Arguments {
