@@ -94,6 +94,10 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
                 return Ok(checks.verdict());
             }
             checks.say(&format!("lintian in {}", name(release)), build::lint(&mounts, release));
+            if release == Release::Trixie {
+                let whole = source::check_package(&folder().join(release.to_string()));
+                checks.say("the source package has all of its crates", whole);
+            }
         }
     }
     if options.test {

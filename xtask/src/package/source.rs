@@ -94,7 +94,7 @@ fn vendored(to: &Path) -> Result<String, String> {
     // Two crates may be wanted by one and the same lock file, should features change.
     let mut recipe: Vec<&str> = needed.iter().map(String::as_str).collect();
     recipe.sort_unstable();
-    let recipe = format!("tidy\n{lock}\n{}\n", recipe.join("\n"));
+    let recipe = format!("tidy 2\n{lock}\n{}\n", recipe.join("\n"));
     let stamp = to.with_extension("recipe");
     if to.is_dir() && fs::read_to_string(&stamp).is_ok_and(|there| there == recipe) {
         return Ok(version);
@@ -144,8 +144,8 @@ fn needed() -> Result<(HashSet<String>, String), String> {
     Ok((needed, version.ok_or("the workspace has no daedalus-va-driver")?))
 }
 
-/// Removes what nobody compiles and source packages should not have: the manifest before cargo has rewritten it, and
-/// programs.
+/// Removes what nobody compiles and source packages should not have: the manifest before cargo has rewritten it,
+/// programs, and what dpkg-source leaves out of each package, without which cargo would refuse the crate.
 fn tidy(crate_folder: &Path) -> Result<(), String> {
     let sums = crate_folder.join(".cargo-checksum.json");
     let mut there: Value = serde_json::from_slice(&fs::read(&sums).map_err(named(&sums))?)
@@ -154,7 +154,9 @@ fn tidy(crate_folder: &Path) -> Result<(), String> {
         there["files"].as_object_mut().ok_or_else(|| format!("no sums in {}", sums.display()))?;
     let unwanted = |name: &str| {
         let end = name.rsplit('.').next().unwrap_or_default();
-        ["orig", "dll", "exe", "lib"].contains(&end)
+        let left_out = |part: &str| part.starts_with(".git") || part == ".mailmap";
+        ["orig", "dll", "exe", "lib", "a", "la", "o", "so"].contains(&end)
+            || name.split('/').any(left_out)
     };
     for name in files.keys().filter(|name| unwanted(name)).cloned().collect::<Vec<_>>() {
         let file = crate_folder.join(&name);
@@ -164,6 +166,45 @@ fn tidy(crate_folder: &Path) -> Result<(), String> {
         files.remove(&name);
     }
     fs::write(&sums, there.to_string()).map_err(named(&sums))
+}
+
+/// Whether all that cargo wants to find of the vendored crates is in the source package that lies in `place`.
+pub fn check_package(place: &Path) -> Result<(), String> {
+    let package = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("daedalus_") && name.contains(".tar.")
+    };
+    let mut entries = fs::read_dir(place).map_err(named(place))?.flatten().map(|e| e.path());
+    let archive = entries.find(package).ok_or("there is no source package")?;
+    let mut list = daedalus_tests::process::command("tar");
+    let list =
+        list.arg("-tf").arg(&archive).output().map_err(|e| format!("cannot run tar: {e}"))?;
+    if !list.status.success() {
+        return Err(format!("tar: {}", String::from_utf8_lossy(&list.stderr)));
+    }
+    let list = String::from_utf8_lossy(&list.stdout);
+    let there: HashSet<&str> =
+        list.lines().filter_map(|line| line.split_once("/vendor/")).map(|(_, file)| file).collect();
+    let vendor = folder().join("vendor");
+    let (mut wanted, mut missing) = (0, Vec::new());
+    for entry in fs::read_dir(&vendor).map_err(named(&vendor))?.flatten() {
+        let sums = entry.path().join(".cargo-checksum.json");
+        let sums: Value = serde_json::from_slice(&fs::read(&sums).map_err(named(&sums))?)
+            .map_err(|e| format!("{}: {e}", sums.display()))?;
+        let crate_name = entry.file_name().to_string_lossy().into_owned();
+        for file in sums["files"].as_object().into_iter().flat_map(|files| files.keys()) {
+            wanted += 1;
+            let file = format!("{crate_name}/{file}");
+            if !there.contains(file.as_str()) {
+                missing.push(file);
+            }
+        }
+    }
+    match missing.is_empty() {
+        true if wanted > 0 => Ok(()),
+        true => Err("no crate has any file".into()),
+        false => Err(format!("cargo would look in vain for\n{}", missing.join("\n"))),
+    }
 }
 
 /// Leaves nothing of a vendored crate but its manifest and an empty library.
@@ -208,8 +249,8 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("Cargo.toml.orig"), "").unwrap();
         let sums = folder.join(".cargo-checksum.json");
-        fs::write(&sums, r#"{"files":{"Cargo.toml.orig":"00","src/lib.rs":"11"},"package":"abc"}"#)
-            .unwrap();
+        let files = r#""Cargo.toml.orig":"00","c/.gitmodules":"01","c/b.o":"02","src/lib.rs":"11""#;
+        fs::write(&sums, format!(r#"{{"files":{{{files}}},"package":"abc"}}"#)).unwrap();
         tidy(&folder).unwrap();
         let now: Value = serde_json::from_slice(&fs::read(&sums).unwrap()).unwrap();
         assert_eq!(now, json!({ "files": { "src/lib.rs": "11" }, "package": "abc" }));
