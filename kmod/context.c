@@ -184,11 +184,21 @@ static int daedalus_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	const unsigned long decoded = DAEDALUS_DECODED_OFFSET >> PAGE_SHIFT;
 	struct daedalus_context *ctx = daedalus_file_context(file);
+	struct vb2_queue *queue = &ctx->coded;
+	int ret;
 
-	if (vma->vm_pgoff < decoded)
-		return vb2_mmap(&ctx->coded, vma);
-	vma->vm_pgoff -= decoded;
-	return vb2_mmap(&ctx->decoded, vma);
+	if (vma->vm_pgoff >= decoded) {
+		vma->vm_pgoff -= decoded;
+		queue = &ctx->decoded;
+	}
+	/*
+	 * videobuf2 (6.10 to 7.2 at least) has buffers in its queue before they have memory, and
+	 * frees what it could not finish, without a lock that vb2_mmap() takes. This one it has.
+	 */
+	mutex_lock(&ctx->lock);
+	ret = vb2_mmap(queue, vma);
+	mutex_unlock(&ctx->lock);
+	return ret;
 }
 
 const struct v4l2_file_operations daedalus_video_fops = {

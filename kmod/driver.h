@@ -8,8 +8,8 @@
  * free CAPTURE buffer make a job (jobs.c). The daemon takes jobs by reading from
  * /dev/daedalus, and completes them (daemon.c). main.c owns the devices, media.c
  * describes them to the media controller, users.c limits what each user may have,
- * memory.c is what buffers are made of, and faults.c keeps locks from waiting for clients'
- * memory.
+ * memory.c and export.c are what buffers are made of, and faults.c keeps locks from
+ * waiting for clients' memory.
  *
  * Amd64 kernels of distributions come without v4l2-mem2mem, so none of it is used:
  * queues are videobuf2's. It schedules one job at a time, which is not what a
@@ -17,6 +17,7 @@
  *
  * Locks, outermost first:
  *   daedalus_device.lock	the daemon's coming and going, the set of contexts
+ *   mmap_lock of a process
  *   daedalus_context.lock	the queues of one context (vb2_queue.lock)
  *   daedalus_context.jobs_lock	which buffer is where
  *   daedalus_device.users_lock	who has what; nothing is taken inside of it
@@ -162,6 +163,7 @@ struct daedalus_device {
 struct daedalus_buffer {
 	struct vb2_v4l2_buffer vb; /* first, as vb2 wants it */
 	struct list_head list;
+	bool initialised; /* its memory is known here */
 
 	/* OUTPUT: the request, until the daemon takes it; NULL then, or if it is broken. */
 	struct daedalus_message_copy *message;
@@ -266,6 +268,7 @@ extern const struct v4l2_ioctl_ops daedalus_ioctl_ops;
 
 /* jobs.c */
 int daedalus_init_queues(struct daedalus_context *ctx);
+void daedalus_buf_cleanup(struct vb2_buffer *vb);
 struct daedalus_message_copy *daedalus_take_job(struct daedalus_context *ctx);
 int daedalus_finish_job(struct daedalus_context *ctx, u64 cookie, u32 status);
 struct daedalus_buffer *daedalus_find_job(struct daedalus_context *ctx, u64 cookie);
@@ -298,7 +301,7 @@ void daedalus_uncharge_memory(struct daedalus_user *user, unsigned long size);
 
 /* memory.c */
 extern const struct vb2_mem_ops daedalus_memory_ops;
-int daedalus_check_imports(struct vb2_buffer *vb);
+int daedalus_pin_imports(struct vb2_buffer *vb);
 
 /* daemon.c */
 extern const struct file_operations daedalus_daemon_fops;

@@ -66,8 +66,12 @@ static struct sg_table *daedalus_export_map(struct dma_buf_attachment *attached,
 	int ret;
 
 	mutex_lock(&memory->lock);
-	ret = dma_map_sgtable(attachment->dev, &attachment->table, direction, 0);
-	attachment->mapped = !ret;
+	/* There is one table, for one mapping. */
+	ret = -EBUSY;
+	if (!attachment->mapped) {
+		ret = dma_map_sgtable(attachment->dev, &attachment->table, direction, 0);
+		attachment->mapped = !ret;
+	}
 	mutex_unlock(&memory->lock);
 	return ret ? ERR_PTR(ret) : &attachment->table;
 }

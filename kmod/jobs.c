@@ -360,7 +360,7 @@ static int daedalus_buf_init(struct vb2_buffer *vb)
 {
 	struct daedalus_context *ctx = vb2_get_drv_priv(vb->vb2_queue);
 	struct daedalus_buffer *buffer = to_daedalus_buffer(vb);
-	int ret = daedalus_check_imports(vb);
+	int ret = daedalus_pin_imports(vb);
 
 	if (ret)
 		return ret;
@@ -373,17 +373,21 @@ static int daedalus_buf_init(struct vb2_buffer *vb)
 		buffer->id = atomic64_inc_return(&ctx->dev->last_buffer);
 		buffer->known_to = 0;
 	}
+	buffer->initialised = true;
 	atomic_inc(&ctx->dev->statistics.buffers);
 	return 0;
 }
 
-/* The memory goes, or another dma-buf takes its place. */
-static void daedalus_buf_cleanup(struct vb2_buffer *vb)
+/* The memory goes, or another dma-buf takes its place. May be told twice. */
+void daedalus_buf_cleanup(struct vb2_buffer *vb)
 {
 	struct daedalus_context *ctx = vb2_get_drv_priv(vb->vb2_queue);
 	struct daedalus_buffer *buffer = to_daedalus_buffer(vb);
 	struct daedalus_notice *forget = buffer->forget;
 
+	if (!buffer->initialised)
+		return;
+	buffer->initialised = false;
 	atomic_dec(&ctx->dev->statistics.buffers);
 	/* One that was prepared and never queued. */
 	daedalus_uncharge_request(buffer->charge);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The module, and the devices that it registers. */
 #include <linux/debugfs.h>
+#include <linux/dma-mapping.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
 #include <linux/seq_file.h>
@@ -119,6 +120,12 @@ static void daedalus_unregister(struct daedalus_device *dev)
 
 static int __init daedalus_init(void)
 {
+	/* A mask that leaves nothing to bounce: the "device" is the processor. */
+	const struct platform_device_info info = {
+		.name = DAEDALUS_NAME,
+		.id = PLATFORM_DEVID_NONE,
+		.dma_mask = DMA_BIT_MASK(64),
+	};
 	struct daedalus_device *dev = &daedalus;
 	int ret;
 
@@ -127,9 +134,10 @@ static int __init daedalus_init(void)
 	INIT_DELAYED_WORK(&dev->grace, daedalus_grace_over);
 	dev->absent_since = jiffies;
 
-	dev->pdev = platform_device_register_simple(DAEDALUS_NAME, PLATFORM_DEVID_NONE, NULL, 0);
+	dev->pdev = platform_device_register_full(&info);
 	if (IS_ERR(dev->pdev))
 		return PTR_ERR(dev->pdev);
+	dma_set_max_seg_size(&dev->pdev->dev, UINT_MAX);
 	strscpy(dev->v4l2_dev.name, DAEDALUS_NAME, sizeof(dev->v4l2_dev.name));
 	ret = v4l2_device_register(&dev->pdev->dev, &dev->v4l2_dev);
 	if (ret)

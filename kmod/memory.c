@@ -38,13 +38,44 @@ void daedalus_memory_put(void *priv)
 	daedalus_memory_free(memory, memory->count);
 }
 
+/*
+ * Allocates the pages, in large pieces where there are any: devices that import them have less
+ * to map. Returns how many there are.
+ */
+static unsigned int daedalus_memory_fill(struct page **pages, unsigned int count, gfp_t flags)
+{
+	static const unsigned int orders[] = { 8, 4, 0 };
+	unsigned int done = 0, at = 0, i;
+
+	while (done < count) {
+		unsigned int order = orders[at];
+		gfp_t try = order ? (flags | __GFP_NORETRY) & ~__GFP_RECLAIM : flags;
+		struct page *page = NULL;
+
+		if (fatal_signal_pending(current))
+			break;
+		if (count - done >= 1U << order)
+			page = alloc_pages(try | __GFP_NOWARN, order);
+		if (!page) {
+			if (!order)
+				break;
+			at++;
+			continue;
+		}
+		split_page(page, order);
+		for (i = 0; i < 1U << order; i++)
+			pages[done++] = page + i;
+	}
+	return done;
+}
+
 /* The size is a number of whole pages. */
 static void *daedalus_memory_alloc(struct vb2_buffer *vb, struct device *dev, unsigned long size)
 {
 	struct daedalus_context *ctx = vb2_get_drv_priv(vb->vb2_queue);
-	gfp_t flags = GFP_HIGHUSER | vb->vb2_queue->gfp_flags;
+	gfp_t flags = GFP_HIGHUSER | __GFP_ZERO | vb->vb2_queue->gfp_flags;
 	struct daedalus_memory *memory;
-	unsigned int i;
+	unsigned int filled;
 	int ret;
 
 	memory = kzalloc_obj(*memory);
@@ -64,12 +95,10 @@ static void *daedalus_memory_alloc(struct vb2_buffer *vb, struct device *dev, un
 		daedalus_memory_free(memory, 0);
 		return ERR_PTR(-ENOMEM);
 	}
-	for (i = 0; i < memory->count; i++) {
-		memory->pages[i] = alloc_page(flags | __GFP_ZERO);
-		if (!memory->pages[i] || fatal_signal_pending(current)) {
-			daedalus_memory_free(memory, i + !!memory->pages[i]);
-			return ERR_PTR(-ENOMEM);
-		}
+	filled = daedalus_memory_fill(memory->pages, memory->count, flags);
+	if (filled < memory->count) {
+		daedalus_memory_free(memory, filled);
+		return ERR_PTR(-ENOMEM);
 	}
 	refcount_set(&memory->references, 1);
 	memory->handler.refcount = &memory->references;
@@ -90,6 +119,8 @@ int daedalus_memory_mmap(void *priv, struct vm_area_struct *vma)
 	struct daedalus_memory *memory = priv;
 	int ret;
 
+	if (!memory)
+		return -EINVAL;
 	ret = vm_map_pages(vma, memory->pages, memory->count);
 	if (ret)
 		return ret;
@@ -113,17 +144,22 @@ void *daedalus_memory_address(struct daedalus_memory *memory)
 	return address;
 }
 
-/* A dma-buf of a client. It is not attached: no device reads it. */
+/* A dma-buf of a client. */
 struct daedalus_import {
+	struct vb2_buffer *vb;
 	struct dma_buf *dbuf;
+	/* What keeps its pages where they are, and has them allocated by the client. */
+	struct dma_buf_attachment *attachment;
+	struct sg_table *table;
+	/* Where the kernel has them, once it has asked. */
 	struct iosys_map map;
 };
 
 /*
  * When this fails, videobuf2 (6.11 to 7.2 at least, __prepare_dmabuf()) forgets its references
  * to the buffer's planes from this one on, and the memory stays for ever. So what a client can
- * get wrong must not fail here: daedalus_check_imports() looks at the size once videobuf2 knows
- * the plane.
+ * get wrong must not fail here: daedalus_pin_imports() does all else once videobuf2 knows the
+ * planes.
  */
 static void *daedalus_import_attach(struct vb2_buffer *vb, struct device *dev, struct dma_buf *dbuf,
 				    unsigned long size)
@@ -132,16 +168,28 @@ static void *daedalus_import_attach(struct vb2_buffer *vb, struct device *dev, s
 
 	if (!import)
 		return ERR_PTR(-ENOMEM);
+	import->vb = vb;
 	import->dbuf = dbuf;
 	return import;
 }
 
 static void daedalus_import_detach(void *priv)
 {
-	kfree(priv);
+	struct daedalus_import *import = priv;
+
+	/* videobuf2 does not say so where a client brings something wrong instead. */
+	daedalus_buf_cleanup(import->vb);
+	if (!iosys_map_is_null(&import->map))
+		dma_buf_vunmap_unlocked(import->dbuf, &import->map);
+	if (import->table)
+		dma_buf_unmap_attachment_unlocked(import->attachment, import->table,
+						  import->vb->vb2_queue->dma_dir);
+	if (import->attachment)
+		dma_buf_detach(import->dbuf, import->attachment);
+	kfree(import);
 }
 
-/* The kernel reads coded data alone: what is decoded is never mapped here. */
+/* Kernels unmap when a buffer is given back, or when it goes: it is mapped from its start on. */
 static int daedalus_import_map(void *priv)
 {
 	return 0;
@@ -149,11 +197,23 @@ static int daedalus_import_map(void *priv)
 
 static void daedalus_import_unmap(void *priv)
 {
-	struct daedalus_import *import = priv;
+}
 
-	if (!iosys_map_is_null(&import->map))
-		dma_buf_vunmap_unlocked(import->dbuf, &import->map);
-	iosys_map_clear(&import->map);
+static int daedalus_import_pin(struct daedalus_import *import)
+{
+	struct vb2_queue *queue = import->vb->vb2_queue;
+	struct dma_buf_attachment *attachment;
+	struct sg_table *table;
+
+	attachment = dma_buf_attach(import->dbuf, queue->dev);
+	if (IS_ERR(attachment))
+		return PTR_ERR(attachment);
+	import->attachment = attachment;
+	table = dma_buf_map_attachment_unlocked(attachment, queue->dma_dir);
+	if (IS_ERR(table))
+		return PTR_ERR(table);
+	import->table = table;
+	return 0;
 }
 
 /* NULL if the kernel cannot have it as memory. */
@@ -173,16 +233,29 @@ static void *daedalus_buffer_address(struct vb2_buffer *vb, void *priv)
 	return daedalus_memory_address(priv);
 }
 
-/* Whether each plane of an imported buffer lies within its dma-buf. */
-int daedalus_check_imports(struct vb2_buffer *vb)
+/*
+ * Has the memory of an imported buffer stay where it is, as long as that is the buffer's. Each
+ * plane has to lie within its dma-buf.
+ */
+int daedalus_pin_imports(struct vb2_buffer *vb)
 {
 	unsigned int i;
+	int ret;
 
 	if (vb->memory != VB2_MEMORY_DMABUF)
 		return 0;
-	for (i = 0; i < vb->num_planes; i++)
-		if (vb2_plane_size(vb, i) > vb->planes[i].dbuf->size)
+	for (i = 0; i < vb->num_planes; i++) {
+		struct daedalus_import *import = vb->planes[i].mem_priv;
+
+		if (vb2_plane_size(vb, i) > import->dbuf->size)
 			return -EINVAL;
+		/* Two planes may be in one. */
+		if (import->attachment)
+			continue;
+		ret = daedalus_import_pin(import);
+		if (ret)
+			return ret;
+	}
 	return 0;
 }
 
