@@ -18,8 +18,8 @@ struct daedalus_attachment {
 	struct list_head list;
 	struct device *dev;
 	struct sg_table table;
-	/* With the memory's lock. */
-	bool mapped;
+	/* As it is mapped, or DMA_NONE; with the memory's lock. */
+	enum dma_data_direction direction;
 };
 
 static int daedalus_export_attach(struct dma_buf *dbuf, struct dma_buf_attachment *attached)
@@ -32,6 +32,7 @@ static int daedalus_export_attach(struct dma_buf *dbuf, struct dma_buf_attachmen
 	if (!attachment)
 		return -ENOMEM;
 	attachment->dev = attached->dev;
+	attachment->direction = DMA_NONE;
 	ret = sg_alloc_table_from_pages_segment(&attachment->table, memory->pages, memory->count, 0,
 						(unsigned long)memory->count << PAGE_SHIFT,
 						dma_get_max_seg_size(attached->dev), GFP_KERNEL);
@@ -68,10 +69,10 @@ static struct sg_table *daedalus_export_map(struct dma_buf_attachment *attached,
 	mutex_lock(&memory->lock);
 	/* There is one table, for one mapping. */
 	ret = -EBUSY;
-	if (!attachment->mapped) {
+	if (attachment->direction == DMA_NONE)
 		ret = dma_map_sgtable(attachment->dev, &attachment->table, direction, 0);
-		attachment->mapped = !ret;
-	}
+	if (!ret)
+		attachment->direction = direction;
 	mutex_unlock(&memory->lock);
 	return ret ? ERR_PTR(ret) : &attachment->table;
 }
@@ -83,11 +84,12 @@ static void daedalus_export_unmap(struct dma_buf_attachment *attached, struct sg
 	struct daedalus_memory *memory = attached->dmabuf->priv;
 
 	mutex_lock(&memory->lock);
-	attachment->mapped = false;
+	attachment->direction = DMA_NONE;
 	dma_unmap_sgtable(attachment->dev, table, direction, 0);
 	mutex_unlock(&memory->lock);
 }
 
+/* Whatever the processor does meanwhile, a mapping is synchronised as what it is. */
 static int daedalus_export_begin_access(struct dma_buf *dbuf, enum dma_data_direction direction)
 {
 	struct daedalus_memory *memory = dbuf->priv;
@@ -95,8 +97,9 @@ static int daedalus_export_begin_access(struct dma_buf *dbuf, enum dma_data_dire
 
 	mutex_lock(&memory->lock);
 	list_for_each_entry(attachment, &memory->attachments, list)
-		if (attachment->mapped)
-			dma_sync_sgtable_for_cpu(attachment->dev, &attachment->table, direction);
+		if (attachment->direction != DMA_NONE)
+			dma_sync_sgtable_for_cpu(attachment->dev, &attachment->table,
+						 attachment->direction);
 	mutex_unlock(&memory->lock);
 	return 0;
 }
@@ -108,8 +111,9 @@ static int daedalus_export_end_access(struct dma_buf *dbuf, enum dma_data_direct
 
 	mutex_lock(&memory->lock);
 	list_for_each_entry(attachment, &memory->attachments, list)
-		if (attachment->mapped)
-			dma_sync_sgtable_for_device(attachment->dev, &attachment->table, direction);
+		if (attachment->direction != DMA_NONE)
+			dma_sync_sgtable_for_device(attachment->dev, &attachment->table,
+						    attachment->direction);
 	mutex_unlock(&memory->lock);
 	return 0;
 }
