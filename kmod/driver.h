@@ -127,6 +127,7 @@ struct daedalus_device {
 	struct v4l2_device v4l2_dev;
 	struct video_device vdev;
 	struct media_device mdev;
+	struct media_entity source;
 	struct media_entity decoder;
 	struct media_entity sink;
 	struct media_pad source_pad;

@@ -102,15 +102,37 @@ static int daedalus_fault_in(void __user *arg)
 	return 0;
 }
 
+/*
+ * Whether as many requests as can be of use have a copy of this session's controls. Each request
+ * may have one of every session's, as long as it is not queued.
+ */
+static bool daedalus_has_many_copies(struct file *file)
+{
+	struct daedalus_context *ctx = daedalus_file_context(file);
+	struct v4l2_ctrl_handler *copy;
+	unsigned int count = 0;
+
+	mutex_lock(ctx->controls.lock);
+	list_for_each_entry(copy, &ctx->controls.requests, requests)
+		count++;
+	mutex_unlock(ctx->controls.lock);
+	return count >= 2 * DAEDALUS_MAX_BUFFERS;
+}
+
 long daedalus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	unsigned int number = _IOC_TYPE(cmd) == 'V' ? _IOC_NR(cmd) : 0;
 	unsigned int i;
 	long ret;
 
+	/* All files of the device have one: who sets his keeps others from all that changes anything. */
+	if (cmd == VIDIOC_S_PRIORITY && !capable(CAP_SYS_RESOURCE))
+		return -EPERM;
 	if (number != _IOC_NR(VIDIOC_G_EXT_CTRLS) && number != _IOC_NR(VIDIOC_S_EXT_CTRLS) &&
 	    number != _IOC_NR(VIDIOC_TRY_EXT_CTRLS))
 		return video_ioctl2(file, cmd, arg);
+	if (number != _IOC_NR(VIDIOC_G_EXT_CTRLS) && daedalus_has_many_copies(file))
+		return -ENOMEM;
 	for (i = 0; i < DAEDALUS_MAX_FAULTS; i++) {
 		pagefault_disable();
 		ret = video_ioctl2(file, cmd, arg);

@@ -179,12 +179,32 @@ static int daedalus_create_bufs(struct file *file, void *priv, struct v4l2_creat
 	return daedalus_unlock_queue(queue, vb2_create_bufs(queue, p));
 }
 
+/*
+ * Whether a request that is made anew is just letting go of one of these buffers. videobuf2
+ * (6.12 to 7.2 at least) has it free to be queued and removed by then, and touches it once more,
+ * without a lock: it is done with it when it has no request.
+ */
+static bool daedalus_is_let_go(struct vb2_queue *queue, u32 first, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < min_t(u32, count, queue->max_num_buffers); i++) {
+		struct vb2_buffer *vb = vb2_get_buffer(queue, first + i);
+
+		if (vb && vb->state == VB2_BUF_STATE_DEQUEUED && READ_ONCE(vb->request))
+			return true;
+	}
+	return false;
+}
+
 static int daedalus_remove_bufs(struct file *file, void *priv, struct v4l2_remove_buffers *p)
 {
 	struct vb2_queue *queue = daedalus_lock_queue(file, p->type);
 
 	if (queue->type != p->type)
 		return daedalus_unlock_queue(queue, -EINVAL);
+	if (daedalus_is_let_go(queue, p->index, p->count))
+		return daedalus_unlock_queue(queue, -EBUSY);
 	return daedalus_unlock_queue(queue, vb2_core_remove_bufs(queue, p->index, p->count));
 }
 
@@ -208,6 +228,8 @@ static int daedalus_qbuf(struct file *file, void *priv, struct v4l2_buffer *b)
 	if (V4L2_TYPE_IS_CAPTURE(b->type) && (b->flags & V4L2_BUF_FLAG_REQUEST_FD))
 		return -EPERM;
 	queue = daedalus_lock_queue(file, b->type);
+	if (daedalus_is_let_go(queue, b->index, 1))
+		return daedalus_unlock_queue(queue, -EINVAL);
 	ret = vb2_qbuf(queue, &ctx->dev->mdev, b);
 	if (!ret)
 		daedalus_adjust_offsets(queue, b);

@@ -4,6 +4,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
+#include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <media/v4l2-dev.h>
 
@@ -160,6 +161,8 @@ static void __exit daedalus_exit(void)
 {
 	struct daedalus_device *dev = &daedalus;
 
+	/* Whoever let go of the module last, for a request, is through with what it did then. */
+	synchronize_rcu_tasks();
 	debugfs_remove_recursive(dev->debugfs);
 	misc_deregister(&dev->misc);
 	daedalus_unregister(dev);

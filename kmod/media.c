@@ -36,12 +36,18 @@ int daedalus_register_media(struct daedalus_device *dev)
 	struct media_intf_devnode *node;
 	int ret;
 
+	/*
+	 * Not the video device's own entity: V4L2 would take the graph's lock for that when formats
+	 * are set and files closed, and enumerating the graph holds it while it writes to user
+	 * memory, for as long as the page does not come.
+	 */
+	memset(&dev->source, 0, sizeof(dev->source));
 	dev->source_pad.flags = MEDIA_PAD_FL_SOURCE;
 	dev->decoder_pads[0].flags = MEDIA_PAD_FL_SINK;
 	dev->decoder_pads[1].flags = MEDIA_PAD_FL_SOURCE;
 	dev->sink_pad.flags = MEDIA_PAD_FL_SINK;
 
-	ret = daedalus_register_entity(dev, &dev->vdev.entity, DAEDALUS_NAME "-source",
+	ret = daedalus_register_entity(dev, &dev->source, DAEDALUS_NAME "-source",
 				       MEDIA_ENT_F_IO_V4L, &dev->source_pad, 1);
 	if (ret)
 		return ret;
@@ -54,7 +60,7 @@ int daedalus_register_media(struct daedalus_device *dev)
 	if (ret)
 		return ret;
 
-	ret = media_create_pad_link(&dev->vdev.entity, 0, &dev->decoder, 0, fixed);
+	ret = media_create_pad_link(&dev->source, 0, &dev->decoder, 0, fixed);
 	if (ret)
 		return ret;
 	ret = media_create_pad_link(&dev->decoder, 1, &dev->sink, 0, fixed);
@@ -65,7 +71,7 @@ int daedalus_register_media(struct daedalus_device *dev)
 				    dev->vdev.minor);
 	if (!node)
 		return -ENOMEM;
-	if (!media_create_intf_link(&dev->vdev.entity, &node->intf, fixed) ||
+	if (!media_create_intf_link(&dev->source, &node->intf, fixed) ||
 	    !media_create_intf_link(&dev->sink, &node->intf, fixed))
 		return -ENOMEM;
 
@@ -76,7 +82,7 @@ int daedalus_register_media(struct daedalus_device *dev)
 void daedalus_unregister_media(struct daedalus_device *dev)
 {
 	media_device_unregister(&dev->mdev);
-	media_entity_cleanup(&dev->vdev.entity);
+	media_entity_cleanup(&dev->source);
 	media_entity_cleanup(&dev->decoder);
 	media_entity_cleanup(&dev->sink);
 }

@@ -277,11 +277,13 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Relaxed);
-        self.messages = None;
         if self.owner == std::process::id() {
+            self.messages = None;
             self.handover.close();
             self.join();
         } else {
+            // Its end would take a lock that the parent's worker may have had at the fork.
+            mem::forget(self.messages.take());
             // Dropping them would detach whichever threads have their numbers in this process.
             let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
             mem::forget(mem::take(threads));

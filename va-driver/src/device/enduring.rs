@@ -35,7 +35,7 @@ impl<D: Device + 'static> Device for Enduring<D> {
         Ok(Box::new(EnduringSession {
             device: self.0.clone(),
             codec,
-            current: Mutex::new(Current { session, number: 0 }),
+            current: Mutex::new(Current { session, number: 0, closed: false }),
             first_field: AtomicU64::new(NO_REFERENCE),
         }))
     }
@@ -63,6 +63,8 @@ struct Current {
     session: Arc<dyn DeviceSession>,
     /// How many were before it.
     number: u64,
+    /// There will be no other.
+    closed: bool,
 }
 
 /// Bits of a request's name that are its session's own name for it: ten thousand years of pictures. Those
@@ -108,6 +110,7 @@ impl<D: Device> DeviceSession for EnduringSession<D> {
     }
 
     fn close(&self) {
+        self.current().closed = true;
         let current = self.current().clone();
         current.session.close();
     }
@@ -121,13 +124,20 @@ impl<D: Device> EnduringSession<D> {
     /// A session that is lost gives way to a new one, if there is one, whose first picture is for `target`.
     fn renew(&self, target: &Surface) {
         let before = self.current().clone();
-        let Some(why) = before.session.lost() else { return };
+        let Some(why) = before.session.lost().filter(|_| !before.closed) else { return };
         match self.device.open(self.codec, target) {
             Ok(session) => {
+                let mut current = self.current();
+                if current.closed {
+                    // It goes without the lock.
+                    drop(current);
+                    return;
+                }
                 log::warn!("{}: a new session from this key frame on: {why}", self.codec);
                 let number = before.number + 1;
-                *self.current() = Current { session: session.into(), number };
+                *current = Current { session: session.into(), number, closed: false };
                 // What the former one still has it answers with errors when it goes, which is here.
+                drop(current);
             }
             Err(error) => log::debug!("{}: no new session: {error}", self.codec),
         }
@@ -282,6 +292,15 @@ mod tests {
         bench.submit(5, P, false);
         let expected = [(0, "1"), (0, "2"), (0, "3"), (1, "4"), (1, "5")];
         assert_eq!(bench.log(), expected.map(|(number, what)| (number, what.to_owned())));
+    }
+
+    #[test]
+    fn one_that_is_closed_does_not_begin_anew() {
+        let bench = Bench::new();
+        bench.session.close();
+        bench.lose();
+        bench.submit(1, KEY, false);
+        assert_eq!(bench.log(), [(0, "close".to_owned()), (0, "1".to_owned())]);
     }
 
     #[test]

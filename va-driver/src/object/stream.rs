@@ -33,6 +33,8 @@ pub(crate) struct Stream {
     downloaded: AtomicBool,
     /// One for each picture that is decoded and not packed, beside the stream's own.
     places: Arc<()>,
+    /// The session is this process' alone, and a child of its may have a translator that is locked for ever.
+    owner: u32,
     /// The last field: it goes when the session has gone.
     _presence: Presence,
 }
@@ -79,6 +81,7 @@ impl Stream {
             translator: Mutex::new(translator),
             downloaded: AtomicBool::new(false),
             places: Arc::default(),
+            owner: std::process::id(),
             _presence: presence,
         }
     }
@@ -104,6 +107,9 @@ impl Stream {
 
     /// Translates a complete picture and submits what is ready.
     pub fn picture(self: &Arc<Self>, picture: &Picture<'_>) -> Result<()> {
+        if self.owner != std::process::id() {
+            return Err(Error::Decoding("the stream is another process'".into()));
+        }
         let mut translator = self.translator.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ready = Vec::new();
         let translated = translator.picture(picture, &mut ready);
@@ -113,6 +119,9 @@ impl Stream {
 
     /// Submits a picture that is kept back.
     pub fn commit(self: &Arc<Self>) {
+        if self.owner != std::process::id() {
+            return;
+        }
         let mut translator = self.translator.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ready = Vec::new();
         translator.commit(&mut ready);

@@ -91,16 +91,16 @@ struct State {
 }
 
 impl State {
-    /// In a child of a fork nobody answers what was under way at the fork: the parent's threads are not there. It
-    /// counts as answered, and lost.
+    /// In a child of a fork nobody answers what was under way at the fork, or kept back: the parent's threads are not
+    /// there. It counts as answered, and lost.
     fn adopt(&mut self) {
         let here = std::process::id();
         if self.owner == here {
             return;
         }
         self.owner = here;
-        if self.pending > 0 {
-            self.pending = 0;
+        if self.pending > 0 || self.kept > 0 {
+            (self.pending, self.kept) = (0, 0);
             self.outcome = Err(Error::Decoding("the picture is another process'".into()));
         }
     }

@@ -19,7 +19,9 @@ use crate::{
     reconstruct::{Writer, av1::Av1Writer},
 };
 
-const TILE: [u8; 64] = [0; 64];
+/// Bytes of a tile, and of as many as a picture here has.
+const TILE: u32 = 64;
+const DATA: [u8; 12 * TILE as usize] = [0; 12 * TILE as usize];
 
 /// Without frame threads, and with few and more.
 const THREADS: [usize; 4] = [1, 2, 3, 5];
@@ -68,8 +70,8 @@ fn set_tiles(controls: &mut av1::Controls, cols: u8, rows: u8) {
     info.tile_cols = cols;
     info.tile_rows = rows;
     let tile = |i: u32| TileGroupEntry {
-        tile_offset: 0,
-        tile_size: TILE.len() as u32,
+        tile_offset: i * TILE,
+        tile_size: TILE,
         tile_row: i / u32::from(cols),
         tile_col: i % u32::from(cols),
     };
@@ -78,7 +80,7 @@ fn set_tiles(controls: &mut av1::Controls, cols: u8, rows: u8) {
 
 fn write(writer: &mut Av1Writer, controls: &av1::Controls) -> Result<Vec<u8>, Error> {
     let mut packet = Vec::new();
-    writer.write(1000, &Controls::Av1(Box::new(controls.clone())), &TILE, &mut packet)?;
+    writer.write(1000, &Controls::Av1(Box::new(controls.clone())), &DATA, &mut packet)?;
     Ok(packet)
 }
 

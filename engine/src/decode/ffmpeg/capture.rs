@@ -126,13 +126,14 @@ impl Captures {
         top: usize,
         patience: Duration,
     ) -> Option<(CodedPicture, usize)> {
-        let (picture, height) = self.wait_for(pts, 0, None, patience)?;
+        let (_, height) = self.wait_for(pts, 0, None, patience)?;
         let bottom = height.min(top + (height / 4).next_multiple_of(2).max(LEAST_ROWS));
         if top >= height {
             return None;
         }
-        self.wait_for(pts, bottom, None, patience)?;
-        Some((picture, bottom))
+        // It may be another by then: of frames that are missing before it no row is ever drawn.
+        let (picture, now) = self.wait_for(pts, bottom, None, patience)?;
+        (now == height).then_some((picture, bottom))
     }
 
     /// Waits for the rows above `bottom`, as [`Self::wait`] does. Returns the picture and its height.
@@ -260,14 +261,13 @@ fn fields(
     })
 }
 
-/// What is missing of a picture: a field of which nothing was decoded is one that was not sent.
+/// What is missing of a picture, or of the one field that it has so far.
 fn undrawn(drawn: &[Vec<bool>; 2], first_field: Option<Parity>) -> Option<String> {
     let missing = |rows: &Vec<bool>| rows.iter().filter(|drawn| !**drawn).count();
-    let sent = fields(drawn, first_field).filter(|rows| rows.iter().any(|drawn| *drawn));
-    let (missing, total) =
-        sent.fold((0, 0), |(some, all), rows| (some + missing(rows), all + rows.len()));
+    let (missing, total) = fields(drawn, first_field)
+        .fold((0, 0), |(some, all), rows| (some + missing(rows), all + rows.len()));
     match (missing, total) {
-        (_, 0) => Some("no macroblock row was decoded".into()),
+        _ if missing == total => Some("no macroblock row was decoded".into()),
         (0, _) => None,
         _ => Some(format!("{missing} of {total} rows were not decoded")),
     }
@@ -321,5 +321,21 @@ extern "C" fn draw_band(
         unsafe { (&*(*context).opaque.cast::<Captures>().cast_const(), frame.as_ref()) };
     if let Some(frame) = frame {
         captures.mark(frame, y, height, structure);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_was_sent_and_not_decoded_is_missing() {
+        let drawn = [vec![true; 8], vec![false; 8]];
+        assert_eq!(undrawn(&drawn, None).as_deref(), Some("8 of 16 rows were not decoded"));
+        assert_eq!(undrawn(&drawn, Some(Parity::Top)), None, "the other one is still to come");
+        let none = Some("no macroblock row was decoded");
+        assert_eq!(undrawn(&drawn, Some(Parity::Bottom)).as_deref(), none);
+        assert_eq!(undrawn(&[vec![false; 8], vec![false; 8]], None).as_deref(), none);
+        assert_eq!(undrawn(&[vec![true; 8], vec![true; 8]], None), None);
     }
 }

@@ -115,7 +115,8 @@ fn obu(obu_type: u8, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
-/// The bytes of each tile in tile order. Exactly TileCols * TileRows of them, none empty.
+/// The bytes of each tile in tile order. Exactly TileCols * TileRows of them, none empty. Together they are no more than
+/// there are: what a request brings is bounded, and what is written of it must be.
 fn tiles<'a>(controls: &av1::Controls, data: &'a [u8]) -> Result<Vec<&'a [u8]>> {
     let info = &controls.frame.tile_info;
     let (cols, rows) = (usize::from(info.tile_cols), usize::from(info.tile_rows));
@@ -136,7 +137,13 @@ fn tiles<'a>(controls: &av1::Controls, data: &'a [u8]) -> Result<Vec<&'a [u8]>> 
         }
     }
     let tiles: Option<Vec<_>> = found.into_iter().collect();
-    tiles.filter(|tiles| !tiles.is_empty()).ok_or_else(|| invalid("tiles: some are missing".into()))
+    let tiles = tiles.filter(|tiles| !tiles.is_empty());
+    let tiles = tiles.ok_or_else(|| invalid("tiles: some are missing".into()))?;
+    let sum: usize = tiles.iter().map(|tile| tile.len()).sum();
+    if sum > data.len() {
+        return Err(invalid(format!("tiles of {sum} bytes in {}", data.len())));
+    }
+    Ok(tiles)
 }
 
 /// tile_group_obu() with all tiles.
@@ -152,4 +159,36 @@ fn tile_group_obu(tiles: &[&[u8]], out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(tile);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two tiles side by side, at these places.
+    fn two(places: [(u32, u32); 2]) -> av1::Controls {
+        let mut controls = av1::Controls::new_zeroed();
+        (controls.frame.tile_info.tile_cols, controls.frame.tile_info.tile_rows) = (2, 1);
+        controls.tiles = (0..)
+            .zip(places)
+            .map(|(tile_col, (tile_offset, tile_size))| TileGroupEntry {
+                tile_offset,
+                tile_size,
+                tile_row: 0,
+                tile_col,
+            })
+            .collect();
+        controls
+    }
+
+    #[test]
+    fn tiles_are_no_more_than_the_data() {
+        let data = [1, 2, 3, 4];
+        let tiles = |places| tiles(&two(places), &data).map(|tiles| tiles.concat());
+        assert_eq!(tiles([(0, 1), (1, 3)]).unwrap(), data);
+        assert_eq!(tiles([(2, 2), (0, 2)]).unwrap(), [3, 4, 1, 2]);
+        assert!(tiles([(0, 3), (1, 3)]).is_err(), "copies of the same bytes");
+        assert!(tiles([(0, 1), (1, 4)]).is_err());
+        assert!(tiles([(0, 1), (1, 0)]).is_err());
+    }
 }

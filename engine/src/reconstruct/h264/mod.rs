@@ -109,12 +109,20 @@ impl Writer for H264Writer {
     }
 }
 
+/// The most slices that are looked at: several for each macroblock of the largest level, with redundant ones.
+const MOST_SLICES: usize = 1 << 20;
+
 /// The slices of a picture in raster order, without redundant ones and what is no slice at all.
-/// Fails if none is left.
+/// Fails if none is left, or there are too many.
 fn slices<'a>(data: &'a [u8], sps: &Sps, pps: &Pps) -> Result<Vec<Slice<'a>>> {
     let mut slices: Vec<Slice<'a>> = nal_units(data)
         .filter_map(|nal| Some(Slice { start: SliceStart::parse(nal).ok()?, nal }))
+        .take(MOST_SLICES + 1)
         .collect();
+    if slices.len() > MOST_SLICES {
+        let what = format!("data: more than {MOST_SLICES} slices");
+        return Err(Error::Invalid { codec: Codec::H264, what });
+    }
     if pps.flags & PPS_REDUNDANT_PIC_CNT_PRESENT != 0 {
         slices.retain(|slice| {
             SliceHeader::parse(slice.nal, sps, pps)

@@ -205,3 +205,12 @@ fn random_bytes_never_panic() {
         let _ = writer.write(1000, &Controls::H264(controls), &data, &mut Vec::new());
     }
 }
+
+#[test]
+fn slices_beyond_number_are_refused() {
+    let many = |count| slice(5, 0, 0).repeat(count);
+    let write =
+        |data: &[u8]| H264Writer::new().write(1000, &idr(controls()), data, &mut Vec::new());
+    assert!(write(&many(MOST_SLICES)).is_ok(), "all but the first are left out");
+    assert!(matches!(write(&many(MOST_SLICES + 1)), Err(Error::Invalid { .. })));
+}

@@ -84,7 +84,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let surfaces: Arc<Surfaces> = Arc::new(Table::new(3));
+        Bench::of(Arc::new(Table::new(3)))
+    }
+
+    fn of(surfaces: Arc<Surfaces>) -> Bench {
         let queue = Queue::default();
         let told = Told::default();
         let session = Box::new(ManualSession(queue.clone(), told.clone()));
@@ -164,13 +167,23 @@ fn a_child_of_a_fork_does_not_wait_for_its_parents_pictures() {
         surface.settle();
         surface.is_ready() && surface.wait(None) == lost && surface.outcome() == lost
     }));
+    let kept = bench.surface();
+    bench.decode(&kept);
+    let translator = bench.stream.translator.lock();
+    assert!(holds_in_child(|| {
+        // Another thread of the parent's has it for ever.
+        let picture = Picture { target: kept.id, context_size: (32, 32), buffers: &[] };
+        let refused = bench.stream.picture(&picture).is_err();
+        kept.is_ready() && kept.wait(None) == lost && refused
+    }));
+    drop(translator);
     assert!(holds_in_child(|| {
         // Its own pictures are none of that.
+        let bench = Bench::of(bench.surfaces.clone());
         bench.decode(&surface);
         bench.stream.commit();
         let under_way = surface.wait(SHORT) == Err(Error::TimedOut);
-        let (_, done) = bench.queue.lock().unwrap().remove(1);
-        done.answer(Ok(()));
+        bench.answer(Ok(()));
         under_way && surface.wait(None) == Ok(())
     }));
     assert_eq!(surface.wait(SHORT), Err(Error::TimedOut), "the parent waits");
