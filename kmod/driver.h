@@ -49,6 +49,8 @@
 #define DAEDALUS_NAME		"daedalus"
 /* The most that one OUTPUT buffer holds: raw macroblocks of the largest frames. */
 #define DAEDALUS_MAX_CODED_SIZE SZ_64M
+/* More than the 32 of old: players keep that many frames, and surfaces should keep theirs. */
+#define DAEDALUS_MAX_BUFFERS	64
 
 struct platform_device;
 

@@ -125,7 +125,7 @@ long daedalus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	unsigned int i;
 	long ret;
 
-	/* All files of the device have one: who sets his keeps others from all that changes anything. */
+	/* Files have one for all: who sets his keeps others from whatever changes anything. */
 	if (cmd == VIDIOC_S_PRIORITY && !capable(CAP_SYS_RESOURCE))
 		return -EPERM;
 	if (number != _IOC_NR(VIDIOC_G_EXT_CTRLS) && number != _IOC_NR(VIDIOC_S_EXT_CTRLS) &&

@@ -14,9 +14,6 @@
 #include "compat.h"
 #include "driver.h"
 
-/* More than the 32 of old: players keep that many frames, and surfaces should keep theirs. */
-#define DAEDALUS_MAX_BUFFERS 64
-
 static struct daedalus_buffer *daedalus_first(struct list_head *list)
 {
 	return list_first_entry_or_null(list, struct daedalus_buffer, list);
