@@ -3,6 +3,7 @@
 #ifndef DAEDALUS_COMPAT_H
 #define DAEDALUS_COMPAT_H
 
+#include <linux/device.h>
 #include <linux/slab.h>
 #include <media/v4l2-fh.h>
 
@@ -23,6 +24,18 @@ static inline void daedalus_fh_del(struct v4l2_fh *fh, struct file *file)
 	file->private_data = NULL;
 }
 #endif
+
+/* What reads and writes the memory of @dev's buffers sees the caches of processors. */
+static inline void daedalus_set_coherent(struct device *dev)
+{
+#ifdef DAEDALUS_COHERENT_FLAG
+	dev_set_dma_coherent(dev);
+#elif defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) || defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) || \
+	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU_ALL)
+	/* Kernels that have no function for it. */
+	dev->dma_coherent = true;
+#endif
+}
 
 /* Before 7.0. */
 #ifndef kzalloc_obj

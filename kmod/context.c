@@ -123,11 +123,8 @@ static int daedalus_release(struct file *file)
 
 	daedalus_fh_del(&ctx->fh, file);
 	v4l2_fh_exit(&ctx->fh);
-	/*
-	 * Here, where requests are not queued or prepared at the same time: the framework sees to
-	 * that. That one is closed at the same time is beyond us.
-	 */
-	v4l2_ctrl_handler_free(&ctx->controls);
+	/* Here, where requests are not queued or prepared: the framework sees to that. */
+	daedalus_free_controls(ctx);
 	/* The daemon's side may be looking at the context right now. */
 	daedalus_context_put(ctx);
 	return 0;

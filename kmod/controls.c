@@ -7,6 +7,8 @@
  * slice-based decoding, are not there. The control framework checks values against the
  * specifications; here is checked what the daemon can do.
  */
+#include <linux/sched.h>
+#include <media/media-request.h>
 #include <media/v4l2-ctrls.h>
 
 #include "driver.h"
@@ -215,6 +217,60 @@ int daedalus_init_controls(struct daedalus_context *ctx)
 	if (ret)
 		v4l2_ctrl_handler_free(&ctx->controls);
 	return ret;
+}
+
+/* A request that has values of a session's controls, kept from losing them. */
+struct daedalus_kept {
+	struct v4l2_ctrl_handler *copy; /* the values, or NULL */
+	struct media_request *request; /* NULL: it is losing them already */
+	void (*let_go)(struct media_request *request); /* NULL: it is, or it is queued */
+};
+
+/* The first request that has values of these controls. */
+static struct daedalus_kept daedalus_keep_copy(struct v4l2_ctrl_handler *controls)
+{
+	struct daedalus_kept kept = {};
+
+	mutex_lock(controls->lock);
+	kept.copy =
+		list_first_entry_or_null(&controls->requests, struct v4l2_ctrl_handler, requests);
+	/* While they are in this list, it has not gone. */
+	if (kept.copy)
+		kept.request = READ_ONCE(kept.copy->req_obj.req);
+	if (kept.request && !kref_get_unless_zero(&kept.request->kref))
+		kept.request = NULL;
+	if (!kept.request)
+		;
+	else if (!media_request_lock_for_update(kept.request))
+		kept.let_go = media_request_unlock_for_update;
+	else if (!media_request_lock_for_access(kept.request))
+		kept.let_go = media_request_unlock_for_access;
+	mutex_unlock(controls->lock);
+	return kept;
+}
+
+/*
+ * The session is over, and requests lose the values of its controls. The framework would not look
+ * whether such a request goes or begins anew (MEDIA_REQUEST_IOC_REINIT) at the same time, and
+ * loses them itself.
+ */
+void daedalus_free_controls(struct daedalus_context *ctx)
+{
+	struct daedalus_kept kept;
+
+	while ((kept = daedalus_keep_copy(&ctx->controls)).copy) {
+		/* The queues are empty, so none of these is queued, or about to be. */
+		if (kept.let_go) {
+			media_request_object_unbind(&kept.copy->req_obj);
+			media_request_object_put(&kept.copy->req_obj);
+			kept.let_go(kept.request);
+		}
+		if (kept.request)
+			media_request_put(kept.request);
+		if (!kept.let_go)
+			schedule_timeout_uninterruptible(1);
+	}
+	v4l2_ctrl_handler_free(&ctx->controls);
 }
 
 /* The most bytes that the controls of @codec take in a message. */

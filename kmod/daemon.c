@@ -326,10 +326,16 @@ void daedalus_grace_over(struct work_struct *work)
 	struct daedalus_device *dev =
 		container_of(to_delayed_work(work), struct daedalus_device, grace);
 	struct daedalus_context *ctx;
-	unsigned long index;
+	unsigned long index, over;
 
 	mutex_lock(&dev->lock);
-	if (!dev->daemon)
+	/* There may have been another daemon since this was to be done. */
+	over = dev->absent_since + msecs_to_jiffies(READ_ONCE(daedalus_grace_ms));
+	if (dev->daemon)
+		;
+	else if (time_before(jiffies, over))
+		schedule_delayed_work(&dev->grace, over - jiffies);
+	else
 		xa_for_each(&dev->sessions, index, ctx)
 			daedalus_fail_jobs(ctx, false);
 	mutex_unlock(&dev->lock);

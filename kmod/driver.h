@@ -23,7 +23,8 @@
  *   daedalus_device.users_lock	who has what; nothing is taken inside of it
  *   daedalus_device.queue_lock	what the daemon is to read next, and has left (spinlock)
  * None of these is held while user memory is touched, or while anybody waits; nor is the
- * lock of a context's controls, which is the framework's: faults.c sees to that. The daemon
+ * lock of a context's controls, or the media graph's, which are the framework's: faults.c
+ * sees to that. The daemon
  * takes neither that nor daedalus_context.lock all the same: clients allocate with them.
  */
 #ifndef DAEDALUS_DRIVER_H
@@ -39,6 +40,7 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <media/media-device.h>
+#include <media/media-devnode.h>
 #include <media/v4l2-ctrls.h>
 #include <media/v4l2-device.h>
 #include <media/v4l2-fh.h>
@@ -135,10 +137,13 @@ struct daedalus_device {
 	struct media_pad source_pad;
 	struct media_pad decoder_pads[2];
 	struct media_pad sink_pad;
+	struct media_file_operations media_fops; /* the framework's, but for ioctls */
+	const struct media_file_operations *framework_fops;
 	struct dentry *debugfs;
 
 	struct mutex lock; /* see the top of this file */
 	bool registered;
+	int failed; /* why it never will be, or 0 */
 	struct daedalus_attach daemon_caps;
 	struct xarray sessions; /* of struct daedalus_context */
 	u32 next_session;
@@ -245,6 +250,7 @@ void daedalus_context_put(struct daedalus_context *ctx);
 extern const struct daedalus_codec daedalus_codecs[];
 extern const unsigned int daedalus_num_codecs;
 int daedalus_init_controls(struct daedalus_context *ctx);
+void daedalus_free_controls(struct daedalus_context *ctx);
 size_t daedalus_controls_size(struct daedalus_context *ctx);
 size_t daedalus_copy_controls(struct daedalus_context *ctx, void *to, u32 *count);
 size_t daedalus_max_controls_size(void);
@@ -264,6 +270,9 @@ void daedalus_describe_frame(const struct v4l2_pix_format_mplane *format,
 
 /* faults.c */
 long daedalus_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long daedalus_without_faults(struct file *file, unsigned int cmd, unsigned long arg,
+			     long (*ioctl)(struct file *file, unsigned int cmd, unsigned long arg),
+			     int (*fault_in)(unsigned int cmd, void __user *arg));
 
 /* ioctls.c */
 extern const struct v4l2_ioctl_ops daedalus_ioctl_ops;

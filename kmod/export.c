@@ -7,6 +7,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
 #include <linux/scatterlist.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -35,7 +36,8 @@ static int daedalus_export_attach(struct dma_buf *dbuf, struct dma_buf_attachmen
 	attachment->direction = DMA_NONE;
 	ret = sg_alloc_table_from_pages_segment(&attachment->table, memory->pages, memory->count, 0,
 						(unsigned long)memory->count << PAGE_SHIFT,
-						dma_get_max_seg_size(attached->dev), GFP_KERNEL);
+						dma_get_max_seg_size(attached->dev),
+						GFP_KERNEL_ACCOUNT);
 	if (ret) {
 		kfree(attachment);
 		return ret;
@@ -96,10 +98,13 @@ static int daedalus_export_begin_access(struct dma_buf *dbuf, enum dma_data_dire
 	struct daedalus_attachment *attachment;
 
 	mutex_lock(&memory->lock);
-	list_for_each_entry(attachment, &memory->attachments, list)
+	list_for_each_entry(attachment, &memory->attachments, list) {
 		if (attachment->direction != DMA_NONE)
 			dma_sync_sgtable_for_cpu(attachment->dev, &attachment->table,
 						 attachment->direction);
+		/* Clients make as many as they like. */
+		cond_resched();
+	}
 	mutex_unlock(&memory->lock);
 	return 0;
 }
@@ -110,10 +115,12 @@ static int daedalus_export_end_access(struct dma_buf *dbuf, enum dma_data_direct
 	struct daedalus_attachment *attachment;
 
 	mutex_lock(&memory->lock);
-	list_for_each_entry(attachment, &memory->attachments, list)
+	list_for_each_entry(attachment, &memory->attachments, list) {
 		if (attachment->direction != DMA_NONE)
 			dma_sync_sgtable_for_device(attachment->dev, &attachment->table,
 						    attachment->direction);
+		cond_resched();
+	}
 	mutex_unlock(&memory->lock);
 	return 0;
 }

@@ -5,6 +5,7 @@
  * wait for that lock, and hold one meanwhile that all sessions share. But a page of a client's
  * memory may never come: of a file whose server is a process (FUSE), or of userfaultfd. So such
  * calls run without page faults, and what is missing is waited for in between, with no lock.
+ * Enumerating the media graph (media.c) holds a lock of all, too.
  */
 #include <linux/compat.h>
 #include <linux/fs.h>
@@ -22,6 +23,32 @@
 
 /* How often pages may be gone again when they are needed. */
 #define DAEDALUS_MAX_FAULTS 64
+
+/*
+ * Makes an ioctl that never waits for a page of its caller's memory; @fault_in waits for all that
+ * it touches, before it is made again.
+ */
+long daedalus_without_faults(struct file *file, unsigned int cmd, unsigned long arg,
+			     long (*ioctl)(struct file *file, unsigned int cmd, unsigned long arg),
+			     int (*fault_in)(unsigned int cmd, void __user *arg))
+{
+	unsigned int i;
+	long ret;
+
+	for (i = 0; i < DAEDALUS_MAX_FAULTS; i++) {
+		pagefault_disable();
+		ret = ioctl(file, cmd, arg);
+		pagefault_enable();
+		if (ret != -EFAULT)
+			return ret;
+		ret = fault_in(cmd, (void __user *)arg);
+		if (ret)
+			return ret;
+		if (signal_pending(current))
+			return -ERESTARTSYS;
+	}
+	return -EFAULT;
+}
 
 #ifdef CONFIG_COMPAT
 /* What 32-bit processes of 64-bit kernels have as struct v4l2_ext_controls. */
@@ -72,7 +99,7 @@ static void __user *daedalus_control_value(const struct v4l2_ext_control *contro
 }
 
 /* Waits for everything that a call with a list of controls touches. */
-static int daedalus_fault_in(void __user *arg)
+static int daedalus_fault_in(unsigned int cmd, void __user *arg)
 {
 	struct v4l2_ext_control __user *list;
 	u32 i, count;
@@ -122,8 +149,6 @@ static bool daedalus_has_many_copies(struct file *file)
 long daedalus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	unsigned int number = _IOC_TYPE(cmd) == 'V' ? _IOC_NR(cmd) : 0;
-	unsigned int i;
-	long ret;
 
 	/* Files have one for all: who sets his keeps others from whatever changes anything. */
 	if (cmd == VIDIOC_S_PRIORITY && !capable(CAP_SYS_RESOURCE))
@@ -133,17 +158,5 @@ long daedalus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return video_ioctl2(file, cmd, arg);
 	if (number != _IOC_NR(VIDIOC_G_EXT_CTRLS) && daedalus_has_many_copies(file))
 		return -ENOMEM;
-	for (i = 0; i < DAEDALUS_MAX_FAULTS; i++) {
-		pagefault_disable();
-		ret = video_ioctl2(file, cmd, arg);
-		pagefault_enable();
-		if (ret != -EFAULT)
-			return ret;
-		ret = daedalus_fault_in((void __user *)arg);
-		if (ret)
-			return ret;
-		if (signal_pending(current))
-			return -ERESTARTSYS;
-	}
-	return -EFAULT;
+	return daedalus_without_faults(file, cmd, arg, video_ioctl2, daedalus_fault_in);
 }

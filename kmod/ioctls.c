@@ -180,9 +180,10 @@ static int daedalus_create_bufs(struct file *file, void *priv, struct v4l2_creat
 }
 
 /*
- * Whether a request that is made anew is just letting go of one of these buffers. videobuf2
- * (6.12 to 7.2 at least) has it free to be queued and removed by then, and touches it once more,
- * without a lock: it is done with it when it has no request.
+ * Whether a request has one of these buffers, or one that is made anew is just letting go of it.
+ * videobuf2 (6.12 to 7.2 at least) then has it free to be queued and removed, and touches it once
+ * more, without a lock: it is done with it when it has no request. Who has found one that is
+ * neither may go on: with the queue's lock none becomes so.
  */
 static bool daedalus_is_let_go(struct vb2_queue *queue, u32 first, u32 count)
 {
@@ -191,7 +192,13 @@ static bool daedalus_is_let_go(struct vb2_queue *queue, u32 first, u32 count)
 	for (i = 0; i < min_t(u32, count, queue->max_num_buffers); i++) {
 		struct vb2_buffer *vb = vb2_get_buffer(queue, first + i);
 
-		if (vb && vb->state == VB2_BUF_STATE_DEQUEUED && READ_ONCE(vb->request))
+		enum vb2_buffer_state state;
+
+		if (!vb)
+			continue;
+		state = READ_ONCE(vb->state);
+		if (state == VB2_BUF_STATE_IN_REQUEST ||
+		    (state == VB2_BUF_STATE_DEQUEUED && READ_ONCE(vb->request)))
 			return true;
 	}
 	return false;
@@ -228,8 +235,10 @@ static int daedalus_qbuf(struct file *file, void *priv, struct v4l2_buffer *b)
 	if (V4L2_TYPE_IS_CAPTURE(b->type) && (b->flags & V4L2_BUF_FLAG_REQUEST_FD))
 		return -EPERM;
 	queue = daedalus_lock_queue(file, b->type);
+	/* As videobuf2 says it of one that is in a request. */
 	if (daedalus_is_let_go(queue, b->index, 1))
-		return daedalus_unlock_queue(queue, -EINVAL);
+		return daedalus_unlock_queue(queue, b->flags & V4L2_BUF_FLAG_REQUEST_FD ? -EINVAL
+											: -EBUSY);
 	ret = vb2_qbuf(queue, &ctx->dev->mdev, b);
 	if (!ret)
 		daedalus_adjust_offsets(queue, b);

@@ -460,17 +460,6 @@ static void daedalus_buf_request_complete(struct vb2_buffer *vb)
 	v4l2_ctrl_request_complete(vb->req_obj.req, &ctx->controls);
 }
 
-static int daedalus_start_streaming(struct vb2_queue *queue, unsigned int count)
-{
-	struct daedalus_context *ctx = vb2_get_drv_priv(queue);
-
-	if (V4L2_TYPE_IS_OUTPUT(queue->type))
-		ctx->coded_sequence = 0;
-	else
-		ctx->decoded_sequence = 0;
-	return 0;
-}
-
 /*
  * Takes everything back at once. The daemon may still be writing into a frame: its memory
  * stays until it is done, and the next picture for it is decoded after that.
@@ -492,10 +481,13 @@ static void daedalus_stop_streaming(struct vb2_queue *queue)
 	}
 	daedalus_retire_finished(ctx);
 	daedalus_release_held(ctx);
+	/* Counted from when streaming begins; the daemon takes jobs before that is told here. */
 	if (V4L2_TYPE_IS_OUTPUT(queue->type)) {
+		ctx->coded_sequence = 0;
 		while ((buffer = daedalus_first(&ctx->waiting_coded)))
 			daedalus_drop_coded(ctx, buffer);
 	} else {
+		ctx->decoded_sequence = 0;
 		while ((buffer = daedalus_first(&ctx->waiting_decoded))) {
 			list_del_init(&buffer->list);
 			vb2_buffer_done(&buffer->vb.vb2_buf, VB2_BUF_STATE_ERROR);
@@ -516,7 +508,6 @@ static const struct vb2_ops daedalus_queue_ops = {
 	.buf_finish = daedalus_buf_finish,
 	.buf_queue = daedalus_buf_queue,
 	.buf_request_complete = daedalus_buf_request_complete,
-	.start_streaming = daedalus_start_streaming,
 	.stop_streaming = daedalus_stop_streaming,
 #ifdef DAEDALUS_WAIT_OPS
 	.wait_prepare = vb2_ops_wait_prepare,
@@ -528,7 +519,11 @@ static int daedalus_init_queue(struct daedalus_context *ctx, struct vb2_queue *q
 			       enum v4l2_buf_type type)
 {
 	queue->type = type;
-	queue->io_modes = VB2_MMAP | VB2_DMABUF;
+	/*
+	 * Coded data of requests is prepared with a lock of all clients, and whoever has made a
+	 * dma-buf may take long to have it stay where it is.
+	 */
+	queue->io_modes = V4L2_TYPE_IS_OUTPUT(type) ? VB2_MMAP : VB2_MMAP | VB2_DMABUF;
 	queue->dev = ctx->dev->v4l2_dev.dev;
 	queue->drv_priv = ctx;
 	queue->ops = &daedalus_queue_ops;

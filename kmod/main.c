@@ -73,6 +73,8 @@ int daedalus_register(struct daedalus_device *dev)
 
 	if (dev->registered)
 		return 0;
+	if (dev->failed)
+		return dev->failed;
 
 	memset(&dev->mdev, 0, sizeof(dev->mdev));
 	dev->mdev.dev = &dev->pdev->dev;
@@ -103,6 +105,8 @@ int daedalus_register(struct daedalus_device *dev)
 	return 0;
 
 unregister:
+	/* Somebody may have opened it meanwhile, so its memory is never used again. */
+	dev->failed = ret;
 	media_device_unregister(&dev->mdev);
 	video_unregister_device(vdev);
 cleanup:
@@ -139,6 +143,8 @@ static int __init daedalus_init(void)
 	if (IS_ERR(dev->pdev))
 		return PTR_ERR(dev->pdev);
 	dma_set_max_seg_size(&dev->pdev->dev, UINT_MAX);
+	/* It is the processor. */
+	daedalus_set_coherent(&dev->pdev->dev);
 	strscpy(dev->v4l2_dev.name, DAEDALUS_NAME, sizeof(dev->v4l2_dev.name));
 	ret = v4l2_device_register(&dev->pdev->dev, &dev->v4l2_dev);
 	if (ret)

@@ -3,8 +3,13 @@
  * The media controller's view: source, decoder, sink, as
  * Documentation/userspace-api/media/v4l/dev-mem2mem.rst has them, and requests.
  */
+#include <linux/compat.h>
+#include <linux/media.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <media/v4l2-dev.h>
 #include <media/v4l2-ctrls.h>
 
@@ -28,6 +33,137 @@ static int daedalus_register_entity(struct daedalus_device *dev, struct media_en
 	if (ret)
 		return ret;
 	return media_device_register_entity(&dev->mdev, entity);
+}
+
+/* More than the graph has of anything. */
+#define DAEDALUS_MAX_OBJECTS 16
+
+/* What an entity has. */
+#define DAEDALUS_MAX_PADS  2
+#define DAEDALUS_MAX_LINKS 1
+
+#ifdef CONFIG_COMPAT
+struct daedalus_links_enum32 {
+	__u32 entity;
+	compat_uptr_t pads;
+	compat_uptr_t links;
+	__u32 reserved[4];
+};
+#endif
+
+static void daedalus_fault_in_objects(u64 user, u32 count, size_t size)
+{
+	/* What cannot be written the framework finds out. */
+	if (user)
+		fault_in_safe_writeable(u64_to_user_ptr(user),
+					min_t(u32, count, DAEDALUS_MAX_OBJECTS) * size);
+}
+
+static int daedalus_fault_in_topology(void __user *arg)
+{
+	struct media_v2_topology topology;
+
+	if (fault_in_safe_writeable(arg, sizeof(topology)) ||
+	    copy_from_user(&topology, arg, sizeof(topology)))
+		return -EFAULT;
+	daedalus_fault_in_objects(topology.ptr_entities, topology.num_entities,
+				  sizeof(struct media_v2_entity));
+	daedalus_fault_in_objects(topology.ptr_interfaces, topology.num_interfaces,
+				  sizeof(struct media_v2_interface));
+	daedalus_fault_in_objects(topology.ptr_pads, topology.num_pads,
+				  sizeof(struct media_v2_pad));
+	daedalus_fault_in_objects(topology.ptr_links, topology.num_links,
+				  sizeof(struct media_v2_link));
+	return 0;
+}
+
+/* What a client of either width asks for. */
+static int daedalus_read_links(void __user *arg, struct media_links_enum *links)
+{
+#ifdef CONFIG_COMPAT
+	if (in_compat_syscall()) {
+		struct daedalus_links_enum32 links32;
+
+		if (fault_in_safe_writeable(arg, sizeof(links32)) ||
+		    copy_from_user(&links32, arg, sizeof(links32)))
+			return -EFAULT;
+		links->pads = compat_ptr(links32.pads);
+		links->links = compat_ptr(links32.links);
+		return 0;
+	}
+#endif
+	if (fault_in_safe_writeable(arg, sizeof(*links)) ||
+	    copy_from_user(links, arg, sizeof(*links)))
+		return -EFAULT;
+	return 0;
+}
+
+static int daedalus_fault_in_links(void __user *arg)
+{
+	struct media_links_enum links;
+	int ret = daedalus_read_links(arg, &links);
+
+	if (ret)
+		return ret;
+	daedalus_fault_in_objects((uintptr_t)links.pads, DAEDALUS_MAX_PADS, sizeof(*links.pads));
+	daedalus_fault_in_objects((uintptr_t)links.links, DAEDALUS_MAX_LINKS, sizeof(*links.links));
+	return 0;
+}
+
+/* Waits for what an ioctl touches. */
+static int daedalus_fault_in_graph(unsigned int cmd, void __user *arg)
+{
+	if (_IOC_NR(cmd) == _IOC_NR(MEDIA_IOC_ENUM_LINKS))
+		return daedalus_fault_in_links(arg);
+	if (_IOC_NR(cmd) == _IOC_NR(MEDIA_IOC_G_TOPOLOGY))
+		return daedalus_fault_in_topology(arg);
+	return fault_in_safe_writeable(arg, _IOC_SIZE(cmd)) ? -EFAULT : 0;
+}
+
+static struct daedalus_device *daedalus_media_device(struct file *file)
+{
+	return container_of(media_devnode_data(file)->media_dev, struct daedalus_device, mdev);
+}
+
+/* What is made is there before its number is written, so nothing is made twice. */
+static bool daedalus_makes_something(unsigned int cmd)
+{
+	return _IOC_NR(cmd) == _IOC_NR(MEDIA_IOC_REQUEST_ALLOC);
+}
+
+static long daedalus_media_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	const struct media_file_operations *fops = daedalus_media_device(file)->framework_fops;
+
+	if (daedalus_makes_something(cmd))
+		return fops->ioctl(file, cmd, arg);
+	return daedalus_without_faults(file, cmd, arg, fops->ioctl, daedalus_fault_in_graph);
+}
+
+#ifdef CONFIG_COMPAT
+static long daedalus_media_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	const struct media_file_operations *fops = daedalus_media_device(file)->framework_fops;
+
+	if (daedalus_makes_something(cmd))
+		return fops->compat_ioctl(file, cmd, arg);
+	return daedalus_without_faults(file, cmd, arg, fops->compat_ioctl, daedalus_fault_in_graph);
+}
+#endif
+
+/* Lets nobody hold the graph's lock for as long as a page of theirs does not come. */
+static void daedalus_replace_ioctls(struct daedalus_device *dev)
+{
+	struct media_devnode *devnode = dev->mdev.devnode;
+
+	dev->framework_fops = devnode->fops;
+	dev->media_fops = *devnode->fops;
+	dev->media_fops.ioctl = daedalus_media_ioctl;
+#ifdef CONFIG_COMPAT
+	dev->media_fops.compat_ioctl = daedalus_media_compat_ioctl;
+#endif
+	/* Whoever has opened it already sees all of them, or the framework's. */
+	smp_store_release(&devnode->fops, &dev->media_fops);
 }
 
 int daedalus_register_media(struct daedalus_device *dev)
@@ -76,7 +212,11 @@ int daedalus_register_media(struct daedalus_device *dev)
 		return -ENOMEM;
 
 	/* Interfaces, links and entities go when the media device is unregistered. */
-	return media_device_register(&dev->mdev);
+	ret = media_device_register(&dev->mdev);
+	if (ret)
+		return ret;
+	daedalus_replace_ioctls(dev);
+	return 0;
 }
 
 void daedalus_unregister_media(struct daedalus_device *dev)

@@ -107,11 +107,10 @@ static void *daedalus_memory_alloc(struct vb2_buffer *vb, struct device *dev, un
 	return memory;
 }
 
+/* Of either kind of memory: videobuf2 takes more than one for mappings. */
 static unsigned int daedalus_memory_num_users(void *priv)
 {
-	struct daedalus_memory *memory = priv;
-
-	return refcount_read(&memory->references);
+	return refcount_read((refcount_t *)priv);
 }
 
 int daedalus_memory_mmap(void *priv, struct vm_area_struct *vma)
@@ -146,14 +145,22 @@ void *daedalus_memory_address(struct daedalus_memory *memory)
 
 /* A dma-buf of a client. */
 struct daedalus_import {
+	refcount_t references; /* one, where videobuf2 looks for mappings */
 	struct vb2_buffer *vb;
 	struct dma_buf *dbuf;
 	/* What keeps its pages where they are, and has them allocated by the client. */
 	struct dma_buf_attachment *attachment;
 	struct sg_table *table;
-	/* Where the kernel has them, once it has asked. */
-	struct iosys_map map;
 };
+
+/*
+ * No device writes it: the daemon does, by its own mapping. As one that does, a mapping of bounce
+ * buffers would be copied over what the daemon has written.
+ */
+#define DAEDALUS_IMPORT_DIRECTION DMA_TO_DEVICE
+
+static_assert(offsetof(struct daedalus_import, references) ==
+	      offsetof(struct daedalus_memory, references));
 
 /*
  * When this fails, videobuf2 (6.11 to 7.2 at least, __prepare_dmabuf()) forgets its references
@@ -168,6 +175,7 @@ static void *daedalus_import_attach(struct vb2_buffer *vb, struct device *dev, s
 
 	if (!import)
 		return ERR_PTR(-ENOMEM);
+	refcount_set(&import->references, 1);
 	import->vb = vb;
 	import->dbuf = dbuf;
 	return import;
@@ -179,11 +187,9 @@ static void daedalus_import_detach(void *priv)
 
 	/* videobuf2 does not say so where a client brings something wrong instead. */
 	daedalus_buf_cleanup(import->vb);
-	if (!iosys_map_is_null(&import->map))
-		dma_buf_vunmap_unlocked(import->dbuf, &import->map);
 	if (import->table)
 		dma_buf_unmap_attachment_unlocked(import->attachment, import->table,
-						  import->vb->vb2_queue->dma_dir);
+						  DAEDALUS_IMPORT_DIRECTION);
 	if (import->attachment)
 		dma_buf_detach(import->dbuf, import->attachment);
 	kfree(import);
@@ -201,36 +207,25 @@ static void daedalus_import_unmap(void *priv)
 
 static int daedalus_import_pin(struct daedalus_import *import)
 {
-	struct vb2_queue *queue = import->vb->vb2_queue;
+	struct device *dev = import->vb->vb2_queue->dev;
 	struct dma_buf_attachment *attachment;
 	struct sg_table *table;
 
-	attachment = dma_buf_attach(import->dbuf, queue->dev);
+	attachment = dma_buf_attach(import->dbuf, dev);
 	if (IS_ERR(attachment))
 		return PTR_ERR(attachment);
 	import->attachment = attachment;
-	table = dma_buf_map_attachment_unlocked(attachment, queue->dma_dir);
+	table = dma_buf_map_attachment_unlocked(attachment, DAEDALUS_IMPORT_DIRECTION);
 	if (IS_ERR(table))
 		return PTR_ERR(table);
 	import->table = table;
 	return 0;
 }
 
-/* NULL if the kernel cannot have it as memory. */
-static void *daedalus_import_address(struct daedalus_import *import)
-{
-	if (iosys_map_is_null(&import->map) && dma_buf_vmap_unlocked(import->dbuf, &import->map)) {
-		iosys_map_clear(&import->map);
-		return NULL;
-	}
-	return import->map.is_iomem ? NULL : import->map.vaddr;
-}
-
+/* Where the coded data is; NULL if there is no room. Imports have frames, which the daemon maps. */
 static void *daedalus_buffer_address(struct vb2_buffer *vb, void *priv)
 {
-	if (vb->memory == VB2_MEMORY_DMABUF)
-		return daedalus_import_address(priv);
-	return daedalus_memory_address(priv);
+	return vb->memory == VB2_MEMORY_MMAP ? daedalus_memory_address(priv) : NULL;
 }
 
 /*

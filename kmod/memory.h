@@ -10,7 +10,7 @@
 
 /* The pages of one plane of an MMAP buffer. */
 struct daedalus_memory {
-	/* The buffer's own, and one for each mapping and each dma-buf. */
+	/* The buffer's own, and one for each mapping and each dma-buf. First: see memory.c. */
 	refcount_t references;
 	struct vb2_vmarea_handler handler;
 	struct daedalus_user *user;

@@ -22,6 +22,7 @@ mod damage;
 mod deaths;
 mod device;
 mod doctor;
+mod enumerations;
 mod film;
 mod grace;
 mod imports;
@@ -77,6 +78,11 @@ const TESTS: &[(&str, Test)] = &[
     ),
     ("accounts::of_pages_that_do_not_come", accounts::of_pages_that_do_not_come),
     ("accounts::of_values_in_untouched_pages", accounts::of_values_in_untouched_pages),
+    ("enumerations::of_pages_that_do_not_come", enumerations::of_pages_that_do_not_come),
+    (
+        "enumerations::of_requests_that_end_with_their_session",
+        enumerations::of_requests_that_end_with_their_session,
+    ),
     ("ioctls::seven_for_each_picture", ioctls::seven_for_each_picture),
     ("choice::of_the_device", choice::of_the_device),
     ("choice::without_memory", choice::without_memory),
