@@ -20,4 +20,4 @@ mod session;
 
 pub use error::{Error, Result};
 pub use frame::{FrameLayout, Picture, PixelFormat, Target};
-pub use session::{Answer, Options, Reply, Request, Session, settle};
+pub use session::{Answer, Options, Reply, Request, Session, is_session_thread, settle};

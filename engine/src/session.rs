@@ -15,7 +15,6 @@ mod worker;
 
 use std::{
     mem,
-    os::unix::thread::JoinHandleExt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -26,7 +25,7 @@ use std::{
 
 use daedalus_uapi::{Codec, DecodeRequest};
 
-pub use self::leaving::settle;
+pub use self::leaving::{is_session_thread, settle};
 use self::{
     handover::Handover,
     packer::Packer,
@@ -256,11 +255,9 @@ impl Session {
 
     fn join(&self) {
         let threads = mem::take(&mut *self.threads());
-        // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
-        let here = unsafe { libc::pthread_self() };
-        // The last answer may drop whoever owns the session, on one of its own threads: those end by
-        // themselves.
-        if threads.iter().any(|thread| thread.as_pthread_t() == here) {
+        // The last answer may drop whoever owns the session, on one of its own threads or another session's: those end
+        // by themselves.
+        if is_session_thread() {
             leaving::add(threads);
             return;
         }
@@ -298,6 +295,10 @@ fn spawn(
     body: impl FnOnce() + Send + 'static,
 ) -> Result<thread::JoinHandle<()>> {
     let setup = |what: String| Error::Setup { codec, what };
+    let body = move || {
+        leaving::begin();
+        body();
+    };
     // At most 15 bytes of it are shown.
     let named = thread::Builder::new().name(format!("{codec} {what}"));
     host_thread::without_signals(|| named.spawn(body))

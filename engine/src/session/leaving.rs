@@ -1,6 +1,7 @@
-//! Threads of sessions that ended on one of their own threads: nobody could wait for them then.
+//! Threads of sessions that ended on a session's thread: nobody could wait for them then.
 
 use std::{
+    cell::Cell,
     mem,
     sync::{Mutex, PoisonError, TryLockError},
     thread::JoinHandle,
@@ -8,6 +9,21 @@ use std::{
 
 /// With the process whose threads they are: after a fork the child has a list of what it has not.
 static LEAVING: Mutex<Vec<(u32, JoinHandle<()>)>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static IS_SESSIONS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The calling thread is a session's from now on.
+pub(super) fn begin() {
+    IS_SESSIONS.set(true);
+}
+
+/// Whether the calling thread is a session's, of whichever. It must wait for no session's threads: they may come to wait
+/// for it, if what they drop last ends its session, too.
+pub fn is_session_thread() -> bool {
+    IS_SESSIONS.get()
+}
 
 /// These are about to end.
 pub(super) fn add(threads: Vec<JoinHandle<()>>) {

@@ -69,10 +69,15 @@ impl Packer {
         (Packer { codec, queue: sender, waiting }, packing)
     }
 
+    /// Nothing that was to be packed is still to be, so that nobody else writes into a target.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) == 0
+    }
+
     /// Packs and answers after all that came before. With `here`, by the caller if that is possible: for
     /// one who has nothing else to do, waking another thread is a detour.
     pub(super) fn pack(&self, output: Output, destination: Destination, here: bool) {
-        if here && self.waiting.load(Ordering::Acquire) == 0 {
+        if here && self.is_idle() {
             return finish(self.codec, output, destination);
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);

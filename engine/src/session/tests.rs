@@ -1,5 +1,6 @@
 //! Sessions with a writer and a decoder that the tests see through.
 
+mod early;
 mod handover;
 mod sizes;
 
@@ -378,6 +379,46 @@ fn threads_of_a_session_that_ended_on_one_of_them_can_be_waited_for() {
     settle();
     assert_eq!(seen.try_recv(), Ok("1:a".into()));
     assert_eq!(seen.try_recv(), GONE);
+}
+
+#[test]
+fn sessions_that_end_on_each_others_threads_do_not_wait_for_each_other() {
+    let (first, second) = (Bench::new(), Bench::new());
+    let (tell, told) = mpsc::channel();
+    let (one, other) = (Arc::new(first.session), Arc::new(second.session));
+    let mut gates = Vec::new();
+    // The last of each is what a request of the other has.
+    for (session, last) in [(&one, other.clone()), (&other, one.clone())] {
+        let (ready, go) = mpsc::channel::<()>();
+        let tell = tell.clone();
+        let reply = Reply::new(move |_| {
+            go.recv().unwrap();
+            drop(last);
+            tell.send(()).unwrap();
+        });
+        let request = Request {
+            timestamp: 1000,
+            controls: Controls::Vp9(vp9::Controls::new_box_zeroed().unwrap()),
+            data: b"a".into(),
+            hold_capture: false,
+            target: None,
+            ungrained: None,
+        };
+        session.submit(request, reply);
+        gates.push(ready);
+    }
+    drop((one, other));
+    for ready in gates {
+        ready.send(()).unwrap();
+    }
+    for _ in 0..2 {
+        told.recv_timeout(Duration::from_secs(60)).expect("they wait for each other");
+    }
+    settle();
+    for seen in [first.seen, second.seen] {
+        assert_eq!(seen.try_recv(), Ok("1:a".into()));
+        assert_eq!(seen.try_recv(), GONE);
+    }
 }
 
 #[test]

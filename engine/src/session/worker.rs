@@ -229,7 +229,8 @@ impl Worker {
             },
         };
         match self.waiting.iter_mut().find(|waiting| waiting.id == up_to) {
-            Some(waiting) if waiting.destination.rows == 0 => {
+            // Its target may be that of a picture before it, too.
+            Some(waiting) if waiting.destination.rows == 0 && self.packer.is_idle() => {
                 let destination = &mut waiting.destination;
                 let mut show = |top: usize, view: &PlanarView<'_>| destination.show(top, view);
                 self.decoder.finish_in_view(up_to, &mut show, &mut self.outputs);

@@ -10,6 +10,7 @@ mod auto;
 mod embedded;
 mod enduring;
 mod kernel;
+mod leaving;
 pub(crate) mod trace;
 
 use std::{path::Path, sync::Arc};
@@ -92,6 +93,7 @@ pub(crate) trait DeviceSession: Send + Sync {
 
 /// Waits for threads that sessions left behind: those that ended on one of their own.
 pub(crate) fn settle() {
+    leaving::settle();
     #[cfg(feature = "embedded")]
     daedalus_engine::settle();
 }

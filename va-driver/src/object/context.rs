@@ -1,6 +1,6 @@
 //! Contexts: pictures between vaBeginPicture and vaEndPicture.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use libva_sys as va;
 
@@ -20,6 +20,8 @@ pub(crate) struct Context {
     /// In samples, as given to vaCreateContext.
     pub size: (u32, u32),
     state: Mutex<State>,
+    /// A child of a fork may have a state that is locked for ever.
+    owner: u32,
 }
 
 #[derive(Default)]
@@ -38,16 +40,25 @@ struct Building {
 
 impl Context {
     pub fn new(id: va::VAContextID, profile: va::VAProfile, size: (u32, u32)) -> Context {
-        Context { id, profile, size, state: Mutex::default() }
+        Context { id, profile, size, state: Mutex::default(), owner: std::process::id() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> Result<MutexGuard<'_, State>> {
+        if self.owner == std::process::id() {
+            return Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        match self.state.try_lock() {
+            Ok(state) => Ok(state),
+            Err(TryLockError::Poisoned(state)) => Ok(state.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::Decoding("the context is another process'".into()))
+            }
+        }
     }
 
     /// Starts a picture. One that was begun and never ended is given up, its surface flagged.
     pub fn begin(&self, target: Arc<Surface>) -> Result<()> {
-        let mut state = self.state();
+        let mut state = self.state()?;
         target.begin(self.id)?;
         if let Some(old) = state.building.take() {
             if !Arc::ptr_eq(&old.target, &target) {
@@ -60,7 +71,7 @@ impl Context {
 
     /// Adds buffers to the picture, copying their content. All or none.
     pub fn render(&self, buffers: &[Arc<Buffer>]) -> Result<()> {
-        let mut state = self.state();
+        let mut state = self.state()?;
         let building = state.building.as_mut().ok_or_else(|| {
             Error::OperationFailed("vaRenderPicture without vaBeginPicture".into())
         })?;
@@ -84,7 +95,7 @@ impl Context {
     /// coded content is reported by vaSyncSurface instead: ffmpeg and Chromium give up hardware decoding
     /// for good when vaEndPicture fails.
     pub fn end(&self, driver: &Driver) -> Result<()> {
-        let mut state = self.state();
+        let mut state = self.state()?;
         let building = state
             .building
             .take()
@@ -160,15 +171,34 @@ mod tests {
     use crate::{
         convert::{Format, Layout},
         memory::Block,
+        testing::holds_in_child,
     };
+
+    fn surface() -> Arc<Surface> {
+        let layout = Layout::new(Format::Nv12, 64, 64).unwrap();
+        let memory = Block::new(layout.data_size().unwrap()).unwrap();
+        Arc::new(Surface::new(layout, memory))
+    }
+
+    #[test]
+    fn a_child_of_a_fork_does_not_wait_for_a_picture_that_its_parent_was_submitting() {
+        let context = Context::new(1, va::VAProfileH264Main, (64, 64));
+        let target = surface();
+        // As if another thread were at it.
+        let state = context.state().unwrap();
+        assert!(holds_in_child(|| {
+            let refused = Err(Error::Decoding("the context is another process'".into()));
+            context.begin(target.clone()) == refused && context.render(&[]) == refused
+        }));
+        drop(state);
+        assert!(holds_in_child(|| context.begin(target.clone()) == Ok(())));
+    }
 
     #[test]
     fn a_picture_has_no_more_bytes_than_the_largest_buffer() {
         const PIECE: usize = 1 << 20;
         let context = Context::new(1, va::VAProfileH264Main, (64, 64));
-        let layout = Layout::new(Format::Nv12, 64, 64).unwrap();
-        let memory = Block::new(layout.data_size().unwrap()).unwrap();
-        context.begin(Arc::new(Surface::new(layout, memory))).unwrap();
+        context.begin(surface()).unwrap();
         let buffer = Arc::new(Buffer::new(va::VASliceDataBufferType, 1, 1, PIECE).unwrap());
         let give = |times| context.render(&vec![buffer.clone(); times]);
         assert!(matches!(give(MAX_BYTES / PIECE + 1), Err(Error::Allocation(_))));

@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    os::{fd::AsFd, unix::thread::JoinHandleExt},
+    os::fd::AsFd,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -24,7 +24,10 @@ use super::{
     pictures::{Answered, Pictures},
     request::{Slot, nanoseconds},
 };
-use crate::error::{Error, Result};
+use crate::{
+    device::leaving,
+    error::{Error, Result},
+};
 
 /// How long the device may take over a picture. One that takes longer is taken for dead: a client that
 /// waits for a picture waits without a limit of its own.
@@ -310,7 +313,10 @@ impl Receiver {
             .map_err(|error| failed("blocking signals", &error))?;
         let handle = thread::Builder::new().name("daedalus kernel".into()).spawn({
             let shared = shared.clone();
-            move || shared.run()
+            move || {
+                leaving::begin();
+                shared.run();
+            }
         });
         let restored = before.thread_set_mask();
         let handle = handle.map_err(|error| failed("starting a thread", &error))?;
@@ -339,7 +345,7 @@ impl Receiver {
         failed.or_else(|| state.unusable.as_ref().map(Error::to_string))
     }
 
-    /// Waits for the thread to end, unless this is the thread: the last answer may drop whoever owns the
+    /// Waits for the thread to end, unless this is one that answers: the last answer may drop whoever owns a
     /// session.
     pub fn join(&self) {
         if !self.is_here() {
@@ -347,9 +353,9 @@ impl Receiver {
         }
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(handle) = handle else { return };
-        // SAFETY: the call has no conditions. (`thread::current` would allocate in the host's thread.)
-        let here = unsafe { libc::pthread_self() };
-        if handle.as_pthread_t() != here {
+        if leaving::is_answering() {
+            leaving::add(handle);
+        } else {
             let _ = handle.join();
         }
     }
@@ -391,6 +397,26 @@ mod tests {
         // What is submitted after that has nobody who would answer it.
         assert!(shared.state().over);
         assert!(shared.wait(shared.state(), |_| Some(())).is_err());
+    }
+
+    #[test]
+    fn a_thread_that_answers_leaves_waiting_for_others_to_who_ends() {
+        let nowhere = Path::new("/dev/null");
+        let (video, media) = (Video::open(nowhere).unwrap(), Media::open(nowhere).unwrap());
+        let health = Arc::new(Health::of(Node::nowhere()));
+        let shared = Arc::new(Shared::new(video, media, health).unwrap());
+        let receiver = Receiver::start(&shared).unwrap();
+        thread::spawn(move || {
+            leaving::begin();
+            // The thread has no reason to end, yet.
+            receiver.join();
+        })
+        .join()
+        .unwrap();
+        assert!(!shared.state().over);
+        shared.close();
+        leaving::settle();
+        assert!(shared.state().over);
     }
 
     #[test]
