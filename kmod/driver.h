@@ -22,10 +22,10 @@
  *   daedalus_context.jobs_lock	which buffer is where
  *   daedalus_device.users_lock	who has what; nothing is taken inside of it
  *   daedalus_device.queue_lock	what the daemon is to read next, and has left (spinlock)
- * None of these is held while user memory is touched, or while anybody waits; nor is the
- * lock of a context's controls, or the media graph's, which are the framework's: faults.c
- * sees to that. The daemon
- * takes neither that nor daedalus_context.lock all the same: clients allocate with them.
+ * None of these is held while user memory is touched, or while anybody waits (but the third,
+ * for who has made a frame that is imported); nor is the lock of a context's controls, or the
+ * media graph's, which are the framework's: faults.c and media.c see to that. The daemon takes
+ * neither those nor daedalus_context.lock all the same: clients allocate with them.
  */
 #ifndef DAEDALUS_DRIVER_H
 #define DAEDALUS_DRIVER_H
@@ -314,6 +314,7 @@ void daedalus_uncharge_memory(struct daedalus_user *user, unsigned long size);
 /* memory.c */
 extern const struct vb2_mem_ops daedalus_memory_ops;
 int daedalus_pin_imports(struct vb2_buffer *vb);
+void *daedalus_data_alloc(size_t size);
 
 /* daemon.c */
 extern const struct file_operations daedalus_daemon_fops;

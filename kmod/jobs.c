@@ -519,11 +519,7 @@ static int daedalus_init_queue(struct daedalus_context *ctx, struct vb2_queue *q
 			       enum v4l2_buf_type type)
 {
 	queue->type = type;
-	/*
-	 * Coded data of requests is prepared with a lock of all clients, and whoever has made a
-	 * dma-buf may take long to have it stay where it is.
-	 */
-	queue->io_modes = V4L2_TYPE_IS_OUTPUT(type) ? VB2_MMAP : VB2_MMAP | VB2_DMABUF;
+	queue->io_modes = VB2_MMAP | VB2_DMABUF;
 	queue->dev = ctx->dev->v4l2_dev.dev;
 	queue->drv_priv = ctx;
 	queue->ops = &daedalus_queue_ops;

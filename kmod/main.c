@@ -105,10 +105,12 @@ int daedalus_register(struct daedalus_device *dev)
 	return 0;
 
 unregister:
-	/* Somebody may have opened it meanwhile, so its memory is never used again. */
+	/* Somebody may have opened it meanwhile, so nothing of it is used again. */
 	dev->failed = ret;
+	dev_err(&dev->pdev->dev, "no media device (%d): load the module again\n", ret);
 	media_device_unregister(&dev->mdev);
 	video_unregister_device(vdev);
+	return ret;
 cleanup:
 	media_device_cleanup(&dev->mdev);
 	return ret;

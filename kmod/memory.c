@@ -39,6 +39,21 @@ void daedalus_memory_put(void *priv)
 }
 
 /*
+ * How a page of the calling client's is allocated. A process whose control group is above its
+ * memory.high is made to wait, long, by allocations that may block. It waits in any case when it
+ * returns to its program; here there are locks, one of which all clients take. So then these
+ * find free memory, or fail.
+ */
+static gfp_t daedalus_page_flags(gfp_t flags)
+{
+#ifdef CONFIG_MEMCG
+	if (current->memcg_nr_pages_over_high)
+		return flags & ~__GFP_DIRECT_RECLAIM;
+#endif
+	return flags;
+}
+
+/*
  * Allocates the pages, in large pieces where there are any: devices that import them have less
  * to map. Returns how many there are.
  */
@@ -49,7 +64,8 @@ static unsigned int daedalus_memory_fill(struct page **pages, unsigned int count
 
 	while (done < count) {
 		unsigned int order = orders[at];
-		gfp_t try = order ? (flags | __GFP_NORETRY) & ~__GFP_RECLAIM : flags;
+		gfp_t try = order ? (flags | __GFP_NORETRY) & ~__GFP_RECLAIM
+				  : daedalus_page_flags(flags);
 		struct page *page = NULL;
 
 		if (fatal_signal_pending(current))
@@ -67,6 +83,30 @@ static unsigned int daedalus_memory_fill(struct page **pages, unsigned int count
 			pages[done++] = page + i;
 	}
 	return done;
+}
+
+/* Memory for a message, in the client's control group, for kvfree(). NULL if there is none. */
+void *daedalus_data_alloc(size_t size)
+{
+	const gfp_t at_once = GFP_NOWAIT | __GFP_NORETRY | __GFP_NOWARN | __GFP_ACCOUNT;
+	unsigned int count = DIV_ROUND_UP(size, PAGE_SIZE), filled;
+	void *data = kmalloc(size, at_once);
+	struct page **pages;
+
+	if (data)
+		return data;
+	pages = kvmalloc_array(count, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return NULL;
+	filled = daedalus_memory_fill(pages, count, GFP_KERNEL_ACCOUNT);
+	if (filled == count)
+		data = vmap(pages, count, VM_MAP | VM_MAP_PUT_PAGES, PAGE_KERNEL);
+	if (data)
+		return data;
+	while (filled)
+		__free_page(pages[--filled]);
+	kvfree(pages);
+	return NULL;
 }
 
 /* The size is a number of whole pages. */
@@ -90,7 +130,7 @@ static void *daedalus_memory_alloc(struct vb2_buffer *vb, struct device *dev, un
 	memory->count = size >> PAGE_SHIFT;
 	mutex_init(&memory->lock);
 	INIT_LIST_HEAD(&memory->attachments);
-	memory->pages = kvcalloc(memory->count, sizeof(*memory->pages), GFP_KERNEL_ACCOUNT);
+	memory->pages = kvcalloc(memory->count, sizeof(*memory->pages), GFP_KERNEL);
 	if (!memory->pages) {
 		daedalus_memory_free(memory, 0);
 		return ERR_PTR(-ENOMEM);
@@ -151,6 +191,8 @@ struct daedalus_import {
 	/* What keeps its pages where they are, and has them allocated by the client. */
 	struct dma_buf_attachment *attachment;
 	struct sg_table *table;
+	/* Where the kernel has them, once it has asked. */
+	struct iosys_map map;
 };
 
 /*
@@ -187,6 +229,8 @@ static void daedalus_import_detach(void *priv)
 
 	/* videobuf2 does not say so where a client brings something wrong instead. */
 	daedalus_buf_cleanup(import->vb);
+	if (!iosys_map_is_null(&import->map))
+		dma_buf_vunmap_unlocked(import->dbuf, &import->map);
 	if (import->table)
 		dma_buf_unmap_attachment_unlocked(import->attachment, import->table,
 						  DAEDALUS_IMPORT_DIRECTION);
@@ -222,10 +266,21 @@ static int daedalus_import_pin(struct daedalus_import *import)
 	return 0;
 }
 
-/* Where the coded data is; NULL if there is no room. Imports have frames, which the daemon maps. */
+/* NULL if the kernel cannot have it as memory. */
+static void *daedalus_import_address(struct daedalus_import *import)
+{
+	if (iosys_map_is_null(&import->map) && dma_buf_vmap_unlocked(import->dbuf, &import->map)) {
+		iosys_map_clear(&import->map);
+		return NULL;
+	}
+	return import->map.is_iomem ? NULL : import->map.vaddr;
+}
+
 static void *daedalus_buffer_address(struct vb2_buffer *vb, void *priv)
 {
-	return vb->memory == VB2_MEMORY_MMAP ? daedalus_memory_address(priv) : NULL;
+	if (vb->memory == VB2_MEMORY_DMABUF)
+		return daedalus_import_address(priv);
+	return daedalus_memory_address(priv);
 }
 
 /*

@@ -60,7 +60,7 @@ struct daedalus_message_copy *daedalus_decode_message(struct daedalus_context *c
 	controls_size = daedalus_controls_size(ctx);
 	if (WARN_ON_ONCE(controls_size > DAEDALUS_MAX_CONTROLS))
 		goto complete;
-	copy = kvmalloc(sizeof(*copy) + controls_size + data_size, GFP_KERNEL_ACCOUNT);
+	copy = daedalus_data_alloc(sizeof(*copy) + controls_size + data_size);
 	if (!copy)
 		goto complete;
 	memset(copy, 0, sizeof(*copy) + controls_size);

@@ -3,16 +3,22 @@
 use std::{
     cell::Cell,
     mem,
-    sync::{Mutex, PoisonError, TryLockError},
+    sync::{
+        Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::JoinHandle,
 };
-
-/// With the process whose threads they are: after a fork the child has a list of what it has not.
-static LEAVING: Mutex<Vec<(u32, JoinHandle<()>)>> = Mutex::new(Vec::new());
 
 thread_local! {
     static IS_SESSIONS: Cell<bool> = const { Cell::new(false) };
 }
+
+static LEAVING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// The process whose threads are in the list, 0 before there are any. A child of a fork has a list of what it has not, and
+/// that may be locked for ever.
+static OWNER: AtomicU32 = AtomicU32::new(0);
 
 /// The calling thread is a session's from now on.
 pub(super) fn begin() {
@@ -25,38 +31,37 @@ pub fn is_session_thread() -> bool {
     IS_SESSIONS.get()
 }
 
-/// These are about to end.
-pub(super) fn add(threads: Vec<JoinHandle<()>>) {
-    let mut leaving = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut left = ours(mem::take(&mut *leaving));
-    left.retain(|thread| !thread.is_finished());
-    left.extend(threads);
-    leaving.extend(left.into_iter().map(|thread| (std::process::id(), thread)));
+/// This process' list; `None` if it is the parent's, and locked.
+fn list() -> Option<MutexGuard<'static, Vec<JoinHandle<()>>>> {
+    let here = std::process::id();
+    let first = OWNER.compare_exchange(0, here, Ordering::Relaxed, Ordering::Relaxed);
+    if first.is_ok() || first == Err(here) {
+        return Some(LEAVING.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    let mut list = match LEAVING.try_lock() {
+        Ok(list) => list,
+        Err(TryLockError::Poisoned(list)) => list.into_inner(),
+        Err(TryLockError::WouldBlock) => return None,
+    };
+    // Dropping them would detach whichever threads have their numbers here.
+    mem::take(&mut *list).into_iter().for_each(mem::forget);
+    OWNER.store(here, Ordering::Relaxed);
+    Some(list)
 }
 
-/// Those of this process. The others' are forgotten: dropping them would detach whichever threads have their numbers
-/// here.
-fn ours(leaving: Vec<(u32, JoinHandle<()>)>) -> Vec<JoinHandle<()>> {
-    let mut ours = Vec::new();
-    for (owner, thread) in leaving {
-        if owner == std::process::id() {
-            ours.push(thread);
-        } else {
-            mem::forget(thread);
-        }
+/// These are about to end.
+pub(super) fn add(threads: Vec<JoinHandle<()>>) {
+    if let Some(mut leaving) = list() {
+        leaving.retain(|thread| !thread.is_finished());
+        leaving.extend(threads);
     }
-    ours
 }
 
 /// Waits until no session that is gone has threads that still run, as a library should before its host leaves:
-/// not from such a thread. Where another thread is just adding some, or had been at a fork, it does not wait.
+/// not from such a thread.
 pub fn settle() {
-    let leaving = match LEAVING.try_lock() {
-        Ok(mut leaving) => std::mem::take(&mut *leaving),
-        Err(TryLockError::Poisoned(leaving)) => std::mem::take(&mut *leaving.into_inner()),
-        Err(TryLockError::WouldBlock) => return,
-    };
-    for thread in ours(leaving) {
+    let leaving = list().map(|mut list| mem::take(&mut *list));
+    for thread in leaving.into_iter().flatten() {
         let _ = thread.join();
     }
 }

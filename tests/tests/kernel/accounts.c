@@ -14,6 +14,7 @@
  *	ends		sessions that end while they are announced
  *	stalls		a page of a control's value that does not come
  *	values		pages of a control's value that nobody has written to
+ *	high		a client above its control group's memory.high; CGROUP in the environment is the group's folder
  *
  * Prints what it found when all is right; ends with status 1 and says what is not.
  */
@@ -469,6 +470,47 @@ static void values(void)
 	puts("values are taken from pages that nobody has written to");
 }
 
+/* Asks for memory, again and again, which takes long there: who has so much waits, but not in the middle of it. */
+static void ask_above(const char *group)
+{
+	const unsigned int size = (1 << 20) - 4096;
+	struct v4l2_requestbuffers buffers = { .type = CODED, .memory = V4L2_MEMORY_MMAP };
+	char path[4096];
+	FILE *members;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+	members = fopen(path, "w");
+	expect(members && fputs("0", members) >= 0 && !fclose(members), path);
+	fd = start(0, size);
+	for (int round = 0; round < 10; round++) {
+		buffers.count = round % 2 ? 0 : 64;
+		expect(!ioctl(fd, VIDIOC_REQBUFS, &buffers), "buffers");
+	}
+	_exit(0);
+}
+
+static void high(void)
+{
+	int media_fd = open(media, O_RDWR | O_CLOEXEC), request, status, rounds = 0;
+	const char *group = getenv("CGROUP");
+	pid_t child, ended;
+
+	expect(group && media_fd >= 0 && !ioctl(media_fd, MEDIA_IOC_REQUEST_ALLOC, &request), "a request");
+	child = fork();
+	expect(child >= 0, "a child");
+	if (!child)
+		ask_above(group);
+	while (!(ended = waitpid(child, &status, WNOHANG))) {
+		/* Looks for a lock that REQBUFS has. */
+		expect(ioctl(request, MEDIA_REQUEST_IOC_QUEUE) && errno == ENOENT, "a request of nothing");
+		rounds++;
+		usleep(1000);
+	}
+	expect(ended == child && !status && rounds, "the child failed");
+	puts("nobody waits for a client above its memory.high");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -477,7 +519,7 @@ int main(int argc, char **argv)
 	} scenarios[] = {
 		{ "large", large },	    { "removed", removed }, { "owed", owed },	  { "turns", turns },
 		{ "media", media_requests }, { "ends", ends },	    { "stalls", stalls },
-		{ "values", values },	    { "closing", closing },
+		{ "values", values },	    { "closing", closing }, { "high", high },
 	};
 
 	expect(argc == 5, "usage: accounts VIDEO MEDIA SCENARIO LIMIT");

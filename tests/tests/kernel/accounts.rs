@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daedalus_tests::kernel::{Daemon, Statistics};
@@ -20,6 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Plays a scenario.
 fn play(bed: &Bed, scenario: &str, limit: u32) -> Result<(), Failed> {
+    play_in(bed, scenario, limit, None)
+}
+
+/// With a control group's folder, if the scenario wants one.
+fn play_in(bed: &Bed, scenario: &str, limit: u32, group: Option<&Path>) -> Result<(), Failed> {
     let program = bed.file("accounts");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel/accounts.c");
     compile::c(&[source], &program, &[])?;
@@ -35,6 +40,9 @@ fn play(bed: &Bed, scenario: &str, limit: u32) -> Result<(), Failed> {
     }
     let mut command = process::command(&program);
     command.args(&nodes).arg(scenario).arg(limit.to_string());
+    if let Some(group) = group {
+        command.env("CGROUP", group);
+    }
     let done = process::run(&mut command, PATIENCE).map_err(|e| e.to_string());
     for (node, permissions) in nodes.iter().zip(before) {
         fs::set_permissions(node, permissions)?;
@@ -82,4 +90,40 @@ pub fn of_sessions_that_end_beside_completions(bed: &Bed) -> Result<(), Failed> 
 
 pub fn of_pages_that_do_not_come(bed: &Bed) -> Result<(), Failed> {
     play(bed, "stalls", 512)
+}
+
+/// A control group whose processes are made to wait once they have more than a MiB.
+struct Group {
+    root: PathBuf,
+    folder: PathBuf,
+}
+
+impl Group {
+    fn new(root: PathBuf) -> Result<Group, Failed> {
+        fs::create_dir_all(&root)?;
+        let mut mount = process::command("mount");
+        let done = process::run(mount.args(["-t", "cgroup2", "none"]).arg(&root), PATIENCE)?;
+        if !done.status.success() {
+            return Err(format!("mounting control groups: {}", done.log_tail(5)).into());
+        }
+        let folder = root.join("throttled");
+        let group = Group { root, folder };
+        fs::write(group.root.join("cgroup.subtree_control"), "+memory")?;
+        fs::create_dir(&group.folder)?;
+        fs::write(group.folder.join("memory.high"), "1M")?;
+        Ok(group)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // What cannot be taken away goes with the machine.
+        let _ = fs::remove_dir(&self.folder);
+        let _ = process::run(process::command("umount").arg(&self.root), PATIENCE);
+    }
+}
+
+pub fn of_who_is_above_memory_high(bed: &Bed) -> Result<(), Failed> {
+    let group = Group::new(bed.file("groups"))?;
+    play_in(bed, "high", 512, Some(&group.folder))
 }

@@ -78,6 +78,7 @@ const TESTS: &[(&str, Test)] = &[
     ),
     ("accounts::of_pages_that_do_not_come", accounts::of_pages_that_do_not_come),
     ("accounts::of_values_in_untouched_pages", accounts::of_values_in_untouched_pages),
+    ("accounts::of_who_is_above_memory_high", accounts::of_who_is_above_memory_high),
     ("enumerations::of_pages_that_do_not_come", enumerations::of_pages_that_do_not_come),
     (
         "enumerations::of_requests_that_end_with_their_session",

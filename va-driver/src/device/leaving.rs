@@ -5,7 +5,10 @@
 use std::{
     cell::Cell,
     mem,
-    sync::{Mutex, PoisonError, TryLockError},
+    sync::{
+        Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::JoinHandle,
 };
 
@@ -13,8 +16,11 @@ thread_local! {
     static ANSWERS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// With the process whose threads they are: after a fork the child has a list of what it has not.
-static LEAVING: Mutex<Vec<(u32, JoinHandle<()>)>> = Mutex::new(Vec::new());
+static LEAVING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// The process whose threads are in the list, 0 before there are any: a child of a fork has its parent's list, which may be
+/// locked for ever.
+static OWNER: AtomicU32 = AtomicU32::new(0);
 
 /// The calling thread answers requests from now on.
 pub(super) fn begin() {
@@ -31,28 +37,68 @@ pub(super) fn is_answering() -> bool {
     ANSWERS.get()
 }
 
-/// This one is about to end.
-pub(super) fn add(thread: JoinHandle<()>) {
-    let mut leaving = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
-    let owner = std::process::id();
-    leaving.retain(|(of, thread)| *of != owner || !thread.is_finished());
-    leaving.push((owner, thread));
+/// This process' list; `None` if it is the parent's, and locked.
+fn list() -> Option<MutexGuard<'static, Vec<JoinHandle<()>>>> {
+    let here = std::process::id();
+    let first = OWNER.compare_exchange(0, here, Ordering::Relaxed, Ordering::Relaxed);
+    if first.is_ok() || first == Err(here) {
+        return Some(LEAVING.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    let mut list = match LEAVING.try_lock() {
+        Ok(list) => list,
+        Err(TryLockError::Poisoned(list)) => list.into_inner(),
+        Err(TryLockError::WouldBlock) => return None,
+    };
+    // Dropping them would detach whichever threads have their numbers here.
+    mem::take(&mut *list).into_iter().for_each(mem::forget);
+    OWNER.store(here, Ordering::Relaxed);
+    Some(list)
 }
 
-/// Waits until those that were added have ended. Where another thread is just adding one, or had been at a fork, it does not
-/// wait.
+/// This one is about to end.
+pub(super) fn add(thread: JoinHandle<()>) {
+    if let Some(mut leaving) = list() {
+        leaving.retain(|thread| !thread.is_finished());
+        leaving.push(thread);
+    }
+}
+
+/// Waits until those that were added have ended; not for one that answers.
 pub(super) fn settle() {
-    let leaving = match LEAVING.try_lock() {
-        Ok(mut leaving) => mem::take(&mut *leaving),
-        Err(TryLockError::Poisoned(leaving)) => mem::take(&mut *leaving.into_inner()),
-        Err(TryLockError::WouldBlock) => return,
-    };
-    for (owner, thread) in leaving {
-        if owner == std::process::id() {
-            let _ = thread.join();
-        } else {
-            // Dropping it would detach whichever thread has its number here.
-            mem::forget(thread);
-        }
+    let leaving = list().map(|mut list| mem::take(&mut *list));
+    for thread in leaving.into_iter().flatten() {
+        let _ = thread.join();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::testing::holds_in_child;
+
+    #[test]
+    fn a_child_of_a_fork_has_a_list_of_its_own_even_if_its_parents_is_locked() {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        add(thread::spawn(move || {
+            let _ = ended.recv();
+        }));
+        // It would wait for a thread that stayed with the parent.
+        assert!(holds_in_child(|| {
+            settle();
+            add(thread::spawn(|| {}));
+            settle();
+            true
+        }));
+        let held = list();
+        assert!(holds_in_child(|| {
+            settle();
+            add(thread::spawn(|| {}));
+            true
+        }));
+        drop(held);
+        drop(end);
+        settle();
     }
 }
