@@ -48,7 +48,7 @@ pub fn run(options: &Bench) -> Result<ExitCode, String> {
     let Clip { path, codec, depth, size, made } = &clip;
     let name = match made {
         Some(_) => "a clip of its own".into(),
-        None => program::harmless(&path.display().to_string()),
+        None => program::harmless(&path.strip_prefix(".").unwrap_or(path).display().to_string()),
     };
     program::print(&format!("{name}: {codec}, {size}, {depth} bits\n"))?;
     let display = display()?;
@@ -204,6 +204,8 @@ struct Stream {
 /// Asks ffprobe what a file is.
 fn inspect(path: &Path) -> Result<Clip, String> {
     let named = |why: String| format!("{}: {why}", path.display());
+    // What begins with a dash would be an option to ffmpeg, and what comes before a colon a protocol.
+    let path = &Path::new(".").join(path);
     if !path.is_file() {
         return Err(named("no such file".into()));
     }

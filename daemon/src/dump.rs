@@ -14,13 +14,28 @@ pub struct Dump {
     out: Option<Box<dyn Write + Send>>,
 }
 
-impl Dump {
-    /// A dump to a new file; `-` is standard output.
-    pub fn create(path: &Path) -> io::Result<Dump> {
-        match path.to_str() {
-            Some("-") => Ok(Dump::to(io::stdout())),
-            _ => File::create(path).map(Dump::to),
+/// What nothing has been written to yet: it may be another daemon's.
+pub struct Opened(Option<File>);
+
+impl Opened {
+    /// Begins a dump. What was in the file goes.
+    pub fn begin(self) -> io::Result<Dump> {
+        let Some(file) = self.0 else { return Ok(Dump::to(io::stdout())) };
+        if file.metadata()?.is_file() {
+            file.set_len(0)?;
         }
+        Ok(Dump::to(file))
+    }
+}
+
+impl Dump {
+    /// Where a dump is to go: a file, new or not, or standard output (`-`).
+    pub fn open(path: &Path) -> io::Result<Opened> {
+        if path.to_str() == Some("-") {
+            return Ok(Opened(None));
+        }
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        Ok(Opened(Some(file)))
     }
 
     /// A dump to anything.

@@ -5,6 +5,7 @@
 mod arguments;
 
 use std::{
+    io,
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -159,12 +160,14 @@ fn run(arguments: &Arguments, inherited: Inherited, stop: BorrowedFd<'_>) -> Res
     let mut options = engine::Options::default();
     options.threads = arguments.threads.map_or(options.threads, usize::from);
     let codecs = usable(&arguments.codecs, &options)?;
-    let dump = arguments.dump.as_deref().map(create_dump).transpose()?;
+    let dump = arguments.dump.as_deref().map(|path| at(path, Dump::open(path))).transpose()?;
     let user = arguments.user.as_deref().map(sandbox::user).transpose()?;
     // The engine decodes all of them with 8 and with 10 bits per sample.
     let bits = codecs.iter().fold(0, |bits, (_, bit)| bits | bit);
     let capabilities = Capabilities { codecs: bits, codecs_10bit: bits, max_size: MAX_SIZE };
     let device = attach(&arguments.device, capabilities, stop)?;
+    let dump = arguments.dump.as_deref().zip(dump);
+    let dump = dump.map(|(path, dump)| at(path, dump.begin())).transpose()?;
     let message_size = device.message_size();
     let pump = Pump::new(Arc::new(device), message_size, options, dump)?;
     // Who has the device also has the socket.
@@ -236,8 +239,9 @@ fn usable(wanted: &[Offered], options: &engine::Options) -> Result<Vec<(Codec, u
     if usable.is_empty() { Err(Error::NoCodec) } else { Ok(usable) }
 }
 
-fn create_dump(path: &Path) -> Result<Dump> {
-    Dump::create(path).map_err(|error| Error::Open(path.into(), error))
+/// What comes of opening a file, with its name.
+fn at<T>(path: &Path, opened: io::Result<T>) -> Result<T> {
+    opened.map_err(|error| Error::Open(path.into(), error))
 }
 
 /// Each capture buffer of each session is an open file.

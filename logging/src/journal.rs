@@ -103,8 +103,12 @@ impl Journal {
             let text = format!("{records} records before this are lost: the journal hung");
             let mut said = Record::builder();
             said.level(Level::Warn).target(module_path!());
-            // That it hangs again is found out with the next one.
-            let _ = self.send(&said.args(format_args!("{text}")).build());
+            if self.send(&said.args(format_args!("{text}")).build()).is_err() {
+                // It hangs again.
+                let mut lost = self.lost();
+                lost.records += records;
+                lost.until = Some(Instant::now() + PAUSE);
+            }
         }
     }
 

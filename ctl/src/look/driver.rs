@@ -8,6 +8,8 @@ use std::{
 
 use serde::Serialize;
 
+use super::lossy;
+
 /// The driver, as libva names files.
 pub const DRIVER_FILE: &str = "daedalus_drv_video.so";
 
@@ -22,16 +24,20 @@ pub struct Driver {
     /// `LIBVA_DRIVER_NAME`.
     pub name_variable: Option<String>,
     /// The folders that libva looks in; empty if that could not be found out.
+    #[serde(serialize_with = "lossy::list")]
     pub searched: Vec<PathBuf>,
     /// Where in `searched` the driver is.
+    #[serde(serialize_with = "lossy::option")]
     pub found: Option<PathBuf>,
     /// Where else it is.
+    #[serde(serialize_with = "lossy::list")]
     pub elsewhere: Vec<PathBuf>,
 }
 
 /// Looks; `messages` are libva's own.
 pub fn look(messages: &[String]) -> Driver {
-    let path_variable = env::var("LIBVA_DRIVERS_PATH").ok();
+    let variable = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let path_variable = variable("LIBVA_DRIVERS_PATH");
     let searched: Vec<PathBuf> = match &path_variable {
         Some(path) => path.split(':').filter(|folder| !folder.is_empty()).map(Into::into).collect(),
         None => {
@@ -44,7 +50,7 @@ pub fn look(messages: &[String]) -> Driver {
     Driver {
         found: searched.iter().find(|folder| has_it(folder)).map(|f| f.join(DRIVER_FILE)),
         elsewhere: usual.into_iter().filter(|f| has_it(f) && !searched.contains(f)).collect(),
-        name_variable: env::var("LIBVA_DRIVER_NAME").ok(),
+        name_variable: variable("LIBVA_DRIVER_NAME"),
         path_variable,
         searched,
     }

@@ -104,6 +104,8 @@ pub fn is_ours(vendor: &str) -> bool {
 pub fn look(driver: Option<&str>) -> Libva {
     let mut probe = Command::new("/proc/self/exe");
     probe.arg0(probe::NAME).env("LIBVA_MESSAGING_LEVEL", "2");
+    // Why the driver does not start is said at this level, whatever this user wants to see.
+    probe.env("DAEDALUS_LOG", "warn");
     probe.envs(driver.map(|name| ("LIBVA_DRIVER_NAME", name)));
     probe.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     match probe.spawn() {

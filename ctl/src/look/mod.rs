@@ -2,6 +2,7 @@
 
 mod driver;
 mod libva;
+mod lossy;
 mod module;
 mod node;
 pub mod probe;
@@ -29,6 +30,7 @@ pub struct Facts {
     /// What `DAEDALUS_DEVICE` says; `auto` if it is not set.
     pub device: String,
     /// The node that this is, if it is one's path and there is one.
+    #[serde(serialize_with = "lossy::option")]
     pub node: Option<PathBuf>,
     /// The kernel's side.
     pub module: Module,
@@ -55,6 +57,7 @@ pub struct Person {
 #[derive(Clone, Debug, Serialize)]
 pub struct Daemon {
     /// Where it was looked for.
+    #[serde(serialize_with = "lossy::path")]
     pub socket: PathBuf,
     /// What came of it.
     pub answer: Answer,

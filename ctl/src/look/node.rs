@@ -13,12 +13,13 @@ use nix::{
 };
 use serde::Serialize;
 
-use super::{group_name, user_name};
+use super::{group_name, lossy, user_name};
 
 /// A node, and what this user can do with it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Node {
     /// Where it is.
+    #[serde(serialize_with = "lossy::path")]
     pub path: PathBuf,
     /// Owner, group and mode as `ls -l` has them: `root:video 0660`. None if there is no node.
     pub rights: Option<String>,

@@ -7,25 +7,26 @@ use ratatui::{
     layout::{Constraint, Layout},
     style::{Modifier, Style},
     text::Text,
-    widgets::{Paragraph, Row, Table},
+    widgets::{Paragraph, Row, Table, Wrap},
 };
 
 use crate::{look, program};
 
-/// Name and width of each column; those of numbers are to the right.
+/// Name and width of each column; those of numbers are to the right. The first eight fit into the 80 columns that many
+/// terminals have: whose a session is, and whether it is fast enough.
 const COLUMNS: [(&str, usize, bool); 12] = [
     ("SESSION", 7, true),
     ("CLIENT", 22, false),
     ("USER", 8, false),
     ("CODEC", 5, false),
-    ("SIZE", 11, false),
-    ("BITS", 4, true),
     ("FPS", 6, true),
-    ("QUEUE", 5, true),
     ("DECODE ms", 11, true),
     ("BUSY", 5, true),
-    ("PICTURES", 9, true),
+    ("QUEUE", 5, true),
     ("FAILED", 6, true),
+    ("SIZE", 11, false),
+    ("BITS", 4, true),
+    ("PICTURES", 9, true),
 ];
 
 /// What is shown.
@@ -89,10 +90,20 @@ impl View {
 
     /// On a terminal of any size.
     pub fn draw(&self, frame: &mut Frame<'_>) {
-        let [head, body] =
-            Layout::vertical([Constraint::Length(self.head.len() as u16 + 1), Constraint::Fill(1)])
-                .areas(frame.area());
-        frame.render_widget(Paragraph::new(self.head.join("\n")), head);
+        let text = Paragraph::new(self.head.join("\n")).wrap(Wrap { trim: false });
+        let lines = text.line_count(frame.area().width) as u16;
+        let [head, body, foot] = Layout::vertical([
+            Constraint::Length(lines + 1),
+            Constraint::Fill(1),
+            Constraint::Length(1),
+        ])
+        .areas(frame.area());
+        frame.render_widget(text, head);
+        // One line of the table is its head.
+        let hidden = self.rows.len().saturating_sub(usize::from(body.height).saturating_sub(1));
+        if hidden > 0 {
+            frame.render_widget(Text::raw(format!("{hidden} more sessions")), foot);
+        }
         // Columns that do not fit are left out, the first one never.
         let mut width = 0;
         let fits = |(_, needed, _): &&(&str, usize, bool)| {
@@ -139,14 +150,14 @@ fn row(session: &Session) -> [String; COLUMNS.len()] {
         cut(client, COLUMNS[1].1),
         cut(look::user_name(Uid::from_raw(session.uid)), COLUMNS[2].1),
         cut(program::harmless(&session.codec), COLUMNS[3].1),
-        known(*width, format!("{width}x{height}")),
-        known(*depth, depth.to_string()),
         format!("{:.1}", session.fps),
-        session.queue.to_string(),
         decode,
         format!("{:.0} %", 100.0 * session.busy),
-        (pictures.done + pictures.damaged).to_string(),
+        session.queue.to_string(),
         (pictures.damaged + pictures.failed).to_string(),
+        known(*width, format!("{width}x{height}")),
+        known(*depth, depth.to_string()),
+        (pictures.done + pictures.damaged).to_string(),
     ]
 }
 
@@ -217,7 +228,7 @@ mod tests {
         assert!(lines[3].trim_start().starts_with("SESSION CLIENT"), "{text}");
         let words: Vec<&str> = lines[4].split_whitespace().collect();
         assert_eq!(words[0], "17");
-        let rest = ["h264", "1920x1088", "8", "59.9", "6", "8.2/20.0", "50", "%", "1202", "5"];
+        let rest = ["h264", "59.9", "8.2/20.0", "50", "%", "6", "5", "1920x1088", "8", "1202"];
         assert_eq!(words[words.len() - rest.len()..], rest);
         // The name is that of this process, cut off by the kernel.
         let name = look::program(std::process::id());
@@ -250,6 +261,17 @@ mod tests {
         terminal.draw(|frame| view.draw(frame)).unwrap();
         let shown = terminal.backend().to_string();
         assert!(shown.contains("SESSION") && shown.contains("1920x1088"), "{shown}");
+        // As wide as terminals are, without being told: the head goes on in another line.
+        let mut narrow = Terminal::new(TestBackend::new(80, 7)).unwrap();
+        let mut many = status(1.0, 3700.0);
+        let session = many.sessions[0].clone();
+        many.sessions.extend([session.clone(), session]);
+        let view = View::new(Ok(many), None);
+        narrow.draw(|frame| view.draw(frame)).unwrap();
+        let shown = narrow.backend().to_string();
+        for part in ["\"started", "QUEUE", "8.2/20.0", "2 more sessions"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
         // Resized between two frames.
         terminal.backend_mut().resize(50, 4);
         terminal.draw(|frame| view.draw(frame)).unwrap();
