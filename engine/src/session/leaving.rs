@@ -52,8 +52,14 @@ fn list() -> Option<MutexGuard<'static, Vec<JoinHandle<()>>>> {
 /// These are about to end.
 pub(super) fn add(threads: Vec<JoinHandle<()>>) {
     if let Some(mut leaving) = list() {
-        leaving.retain(|thread| !thread.is_finished());
-        leaving.extend(threads);
+        for thread in mem::replace(&mut *leaving, threads) {
+            // Those that are through with their work end at once; left to themselves, they may outlive the library.
+            if thread.is_finished() {
+                let _ = thread.join();
+            } else {
+                leaving.push(thread);
+            }
+        }
     }
 }
 

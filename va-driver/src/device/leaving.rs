@@ -58,8 +58,14 @@ fn list() -> Option<MutexGuard<'static, Vec<JoinHandle<()>>>> {
 /// This one is about to end.
 pub(super) fn add(thread: JoinHandle<()>) {
     if let Some(mut leaving) = list() {
-        leaving.retain(|thread| !thread.is_finished());
-        leaving.push(thread);
+        for thread in mem::replace(&mut *leaving, vec![thread]) {
+            // Those that are through with their work end at once; left to themselves, they may outlive the library.
+            if thread.is_finished() {
+                let _ = thread.join();
+            } else {
+                leaving.push(thread);
+            }
+        }
     }
 }
 

@@ -38,15 +38,15 @@ pub fn end(input: &mut Input<'_>, driver: &Driver, ids: &Ids) {
     let count = if byte >= WAITING { byte % 3 + 1 } else { 0 };
     let waiters: Vec<_> = (0..count).map(|_| Waiter::new(Wait::read(input, ids))).collect();
     thread::scope(|scope| {
-        for waiter in &waiters {
-            scope.spawn(move || waiter.run(driver));
-        }
+        let threads = waiters.iter().map(|waiter| scope.spawn(move || waiter.run(driver)));
+        let threads = threads.collect();
         for waiter in &waiters {
             while !waiter.has_begun() {
                 thread::sleep(MOMENT);
             }
         }
         driver.end();
+        super::join(threads);
     });
 }
 

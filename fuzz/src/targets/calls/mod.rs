@@ -11,7 +11,11 @@ mod import;
 mod operations;
 mod script;
 
-use std::{collections::HashSet, thread};
+use std::{
+    collections::HashSet,
+    panic,
+    thread::{self, ScopedJoinHandle},
+};
 
 use daedalus_uapi::Codec;
 
@@ -50,11 +54,21 @@ fn play(input: &mut Input<'_>) -> (Driver, Ids) {
     several(input.block(), &driver, &ids);
     let blocks = [(); THREADS].map(|()| input.block());
     thread::scope(|scope| {
-        for block in blocks.into_iter().filter(|block| !block.is_empty()) {
-            scope.spawn(|| several(block, &driver, &ids));
-        }
+        let blocks = blocks.into_iter().filter(|block| !block.is_empty());
+        let threads: Vec<_> =
+            blocks.map(|block| scope.spawn(|| several(block, &driver, &ids))).collect();
+        join(threads);
     });
     (driver, ids)
+}
+
+/// Waits until threads have ended, what they have of their own gone as well: a scope waits for less.
+fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) {
+    for thread in threads {
+        if let Err(panic) = thread.join() {
+            panic::resume_unwind(panic);
+        }
+    }
 }
 
 fn several(bytes: &[u8], driver: &Driver, ids: &Ids) {
