@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use daedalus_tests::process;
 
 use super::source::Sources;
-use super::{Options, folder};
+use super::{Options, changelog, folder};
 use crate::fresh::Release;
 use crate::root::{self, Kept, Mounts, Plan, named};
 
@@ -55,7 +54,7 @@ pub fn run(
     let root = root_of(release, options.renew)?;
     let place = start(mounts, root.path(), &release.to_string(), sources)?;
     if release == Release::Bookworm {
-        older(&place.join("daedalus/debian/changelog"), &sources.version)?;
+        changelog::older(&place.join("daedalus/debian/changelog"), &sources.version)?;
     }
     eprintln!("x: building for Debian {release}");
     // One source package is enough.
@@ -146,42 +145,4 @@ pub fn logged(command: &mut Command, log: &Path) -> Result<(), String> {
 
 fn parallel() -> String {
     format!("parallel={}", std::thread::available_parallelism().map_or(1, |n| n.get()))
-}
-
-/// Debian 12's package is older than Debian 13's, so that the next release's replaces it.
-fn older(changelog: &Path, version: &str) -> Result<(), String> {
-    let text = fs::read_to_string(changelog).map_err(named(changelog))?;
-    let signature = text.lines().find(|line| line.starts_with(" -- ")).ok_or("nobody signed it")?;
-    let signature = later(signature)?;
-    let entry = format!(
-        "daedalus ({version}~deb12) bookworm; urgency=medium\n\n  * Build for Debian 12.\n\n{signature}\n\n"
-    );
-    fs::write(changelog, entry + &text).map_err(named(changelog))
-}
-
-/// A changelog's signature a minute later: lintian wants each entry to have a date of its own, and what is built from the
-/// same sources is to have the same.
-fn later(signature: &str) -> Result<String, String> {
-    let (who, when) = signature.split_once(">  ").ok_or("a signature without a date")?;
-    let mut date = process::command("date");
-    date.env("LC_ALL", "C").args(["-R", "-u", "-d", &format!("{when} + 1 minute")]);
-    let date = process::run(&mut date, Duration::from_secs(10)).map_err(|e| e.to_string())?;
-    if !date.status.success() {
-        return Err(date.log_tail(5));
-    }
-    Ok(format!("{who}>  {}", date.text().trim()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signature_a_minute_later_has_the_same_form() {
-        let signed = " -- A. Name <a@example.org>  Thu, 31 Dec 2026 23:59:30 +0000";
-        let then = " -- A. Name <a@example.org>  Fri, 01 Jan 2027 00:00:30 +0000";
-        assert_eq!(later(signed).as_deref(), Ok(then));
-        assert!(later(" -- nobody").is_err());
-        assert!(later(" -- A. Name <a@example.org>  some day").is_err());
-    }
 }

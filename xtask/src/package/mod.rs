@@ -14,6 +14,7 @@ use crate::summary::Summary;
 
 mod arm64;
 mod build;
+mod changelog;
 mod dkms;
 mod guest;
 mod layer;

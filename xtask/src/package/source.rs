@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::folder;
+use super::{changelog, folder};
 use crate::root::named;
 use crate::{cargo, project};
 
@@ -24,7 +24,7 @@ const LEFT_OUT: [&str; 2] = [".gitignore", ".ci"];
 pub struct Sources {
     /// Where it is.
     pub path: PathBuf,
-    /// The version in Cargo.toml.
+    /// The packages' version: Cargo.toml's, and the commit if it is no release.
     pub version: String,
 }
 
@@ -46,12 +46,15 @@ pub fn prepare() -> Result<Sources, String> {
     }
     copy_all(&vendor, &path.join("vendor"))?;
     let file = path.join("REVISION");
-    fs::write(&file, revision()?).map_err(named(&file))?;
+    let revision = revision()?;
+    fs::write(&file, &revision).map_err(named(&file))?;
+    let commit = changelog::commit(revision.trim())?;
+    let version = changelog::snapshot(&path, &version, &commit)?.unwrap_or(version);
     Ok(Sources { path, version })
 }
 
 /// Of what the tree is made, for programs that say so: `-dirty` at the end is work that is not committed.
-fn revision() -> Result<Vec<u8>, String> {
+fn revision() -> Result<String, String> {
     let mut describe = daedalus_tests::process::command("git");
     describe.args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
     let done = describe.current_dir(project::root()).output();
@@ -59,7 +62,7 @@ fn revision() -> Result<Vec<u8>, String> {
     if !done.status.success() {
         return Err(format!("git describe: {}", String::from_utf8_lossy(&done.stderr)));
     }
-    Ok(done.stdout)
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
 /// As much of `cargo metadata` as is needed.
