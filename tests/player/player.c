@@ -34,13 +34,21 @@ static void fail(const char *what)
 	exit(1);
 }
 
+/*
+ * What the driver does not decode, and nobody offers for VA-API, libavcodec does, as in every client: its VP9 decoder
+ * would not ask again after an error. What the driver should have decoded is lost if it does not.
+ */
 static enum AVPixelFormat choose(AVCodecContext *context, const enum AVPixelFormat *formats)
 {
+	enum AVPixelFormat last = AV_PIX_FMT_NONE;
+
 	(void)context;
-	for (; *formats != AV_PIX_FMT_NONE; formats++)
+	for (; *formats != AV_PIX_FMT_NONE; last = *formats++)
 		if (*formats == AV_PIX_FMT_VAAPI)
 			return *formats;
-	return AV_PIX_FMT_NONE;
+	if (last == AV_PIX_FMT_YUV420P || last == AV_PIX_FMT_YUVJ420P || last == AV_PIX_FMT_YUV420P10)
+		return AV_PIX_FMT_NONE;
+	return last;
 }
 
 static void print(const AVFrame *frame, const AVFrame *pixels)
